@@ -69,7 +69,7 @@ class Run:
     def incomplete(self) -> bool:
         """Return whether a trial failed or a requested result is missing."""
         known = self._incomplete
-        return reports.incomplete(self.findings) if known is None else known
+        return reports.is_incomplete(self.findings) if known is None else known
 
     @property
     def report(self) -> Path:

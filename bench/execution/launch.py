@@ -182,7 +182,7 @@ def run_prepared(
         bool(plan.skipped or prepared.broken_plugins or prepared.failed_downloads)
         # A requested measurement is missing, although the run is done.
         or bool(remaining.describe_unmeasurable() or remaining.unmeasured())
-        or reports.incomplete(findings, {trial.key for trial in plan.trials})
+        or reports.is_incomplete(findings, {trial.key for trial in plan.trials})
     )
     return Run(folder, findings, shown, incomplete=incomplete)
 

@@ -1,9 +1,9 @@
 """Reports of a run, rendered from its records alone: nothing here trains or imports Keras.
 
-`bench.analysis` derives the figures, once; here is one file a format: `terminal`, `markdown`,
-`csv`, `latex`, `figures`, `html`. A new one is a file and a line in `write`.
+`bench.analysis` computes the figures once. Each format has its own file or folder here: `terminal`,
+`markdown`, `csv`, `latex`, `figures`, `html`. A new format is a file and a line in `write`.
 
-Importing this package is cheap; pandas and matplotlib are imported by its functions.
+Importing this package is cheap: pandas and matplotlib are imported inside its functions.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from bench.types import SplitName
 
 
-def load() -> None:
-    """Import what the other functions need, which takes half a second, where there is time."""
+def preload() -> None:
+    """Import the modules that the other functions use, about 0.5 s, ahead of the first report."""
     from bench.reports import csv, figures, html, markdown, sections, terminal  # noqa: F401
     from bench.reports.html import index  # noqa: F401
 
@@ -35,8 +35,8 @@ def load() -> None:
 def read(
     folder: Path, *, price_per_hour: float | None = None, margin: float | None = None
 ) -> Findings:
-    """Derive what the records of a run say, once, for all that is written and shown. A price or a
-    margin (in percentage points) replaces the one that the run was given."""
+    """Read a run and compute its findings, from which every report is made. `price_per_hour` and
+    `margin` (percentage points) replace the values given to the run."""
     from bench.analysis.findings import find
     from bench.storage.records import read_run
 
@@ -46,14 +46,14 @@ def read(
     return find(replace(run, meta=replace(run.meta, price_per_hour=price, margin=points)))
 
 
-def incomplete(findings: Findings, trials: Collection[str] | None = None) -> bool:
-    """Return whether some of these trials (by key; by default, of the run) failed, have no figures
-    or may not be ranked, or a backbone was skipped."""
+def is_incomplete(findings: Findings, trials: Collection[str] | None = None) -> bool:
+    """Return whether any of `trials` (keys; by default all of the run) failed, has no figures or
+    cannot be ranked, or, without `trials`, whether a backbone or a plugin was left out."""
     run = findings.run
     every = (*run.all_records, *run.failed_reruns)
-    asked = [r for r in every if trials is None or r.trial.key in trials]
-    failed = any("failed" in (r.status, *(x.status for x in r.runtimes)) for r in asked)
-    keys = {record.trial.key for record in asked}
+    requested = [r for r in every if trials is None or r.trial.key in trials]
+    failed = any("failed" in (r.status, *(x.status for x in r.runtimes)) for r in requested)
+    keys = {record.trial.key for record in requested}
     table = findings.trials
     without_figures = bool((table["trial"].isin(keys) & (table["reason"] != "")).any())
     left_out = trials is None and (run.meta.skipped or run.meta.broken_plugins)
@@ -61,7 +61,7 @@ def incomplete(findings: Findings, trials: Collection[str] | None = None) -> boo
 
 
 def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = None) -> list[Path]:
-    """Read the run in `folder`, and `write` every report of it."""
+    """Write every report of the run in `folder`; return the files."""
     from bench.reports.sections import sections
 
     findings = read(folder, price_per_hour=price_per_hour)
@@ -69,7 +69,7 @@ def render(folder: Path, *, latex: bool = False, price_per_hour: float | None = 
 
 
 def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) -> list[Path]:
-    """Write every report, with its `sections`, into the run's folder; returns the files."""
+    """Write every report with the sections `shown` into the run's folder; return the files."""
     from bench.data import thumbnails
     from bench.reports import csv, html, manifest, markdown
     from bench.reports import latex as tex
@@ -88,7 +88,7 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
         write_atomic(run.folder / path, content)
         written.append(run.folder / path)
 
-    # First, for it takes the most memory, which the others then have.
+    # First, because it takes the most memory, which is free again for the others.
     write("report.html", html.page(findings, shown))
     write("verdict.json", to_json(findings.verdict, indent=2))
     write("summary.csv", csv.summary(findings))
@@ -99,8 +99,8 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))
-    # What a picture is drawn with refers to itself. It is collected at once, which is quick where
-    # nothing older is looked at.
+    # matplotlib's figures contain reference cycles. Collecting after each limits the memory, and is
+    # fast while all older objects are frozen.
     gc.freeze()
     try:
         for picture in drawn:
@@ -108,14 +108,14 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
             gc.collect()
     finally:
         gc.unfreeze()
-    # Last, so that it never links to a picture that does not exist yet.
+    # Last, so that it links only to pictures that exist.
     write("report.md", markdown.text(shown, drawn))
     return written
 
 
 def point_latest(results: Path, run: str) -> None:
-    """Make `results/latest` name `run`, as a link or, where there are none, in a text file; at any
-    instant it names the old run or the new one."""
+    """Point `results/latest` to `run` atomically: a symbolic link or, where links do not work, a
+    text file with its name."""
     latest = results / LATEST
     if latest.is_dir() and not latest.is_symlink():
         raise BenchError(
@@ -134,14 +134,14 @@ def point_latest(results: Path, run: str) -> None:
 
 
 def write_index(results: Path) -> Path:
-    """List all runs of a results folder in its `index.html`; returns the file."""
+    """Write `index.html`, the list of all runs of a results folder; return the file."""
     from bench.reports.html import index
 
     return index.write_index(results)
 
 
 def shown_images(findings: Findings) -> dict[SplitName, Collection[int]]:
-    """Return the images, by split and place in it, of which the reports show pictures."""
+    """Return the indices, by split, of the images that the reports show as pictures."""
     from bench.analysis.mistakes import shown
 
     each = findings.explanations.values()
@@ -150,7 +150,7 @@ def shown_images(findings: Findings) -> dict[SplitName, Collection[int]]:
 
 
 def show(shown: Iterable[Section], console: Console, only: str = "") -> None:
-    """Print the sections that a reader needs at the end of a run, or only the one of that name."""
+    """Print the brief sections, as at the end of a run, or in full the one named `only`."""
     from bench.reports import terminal
 
     found = {section.name: section for section in shown}

@@ -1,4 +1,4 @@
-"""What an audit found as a section: of a run, of `audit`, and of `audit` in a terminal."""
+"""The findings of an audit as a section: for a run, and for `audit` in a report or a terminal."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from bench.reports.blocks import (
     Section,
     Table,
     Value,
-    listed,
-    not_listed,
-    notes,
-    words,
+    limited_notes,
+    limited_table,
+    note_list,
+    text_columns,
 )
 from bench.types import SPLITS
 
 MAX_PAIRS = 300
 MAX_NAMED = 20
 WHERE = "in `audit.json`"
-KNOWN_SECONDS = 0.05  # no audit is that quick
+CACHED_SECONDS = 0.05  # an audit that was faster used cached findings
 COUNTS = (
-    Column("Looked for"),
+    Column("Kind"),
     Column("In two splits", fmt.whole),
     Column("In one split", fmt.whole),
 )
 
 
 def alone(kept: KeptAudit) -> Section:
-    """Return the section of an audit without a run, whose report would name unusable images."""
+    """Return the section of an audit without a run; it lists the unusable images, too."""
     found = kept.audit
     title = f"{found.dataset}: {fmt.divided(found.images)}, {len(found.classes)} classes"
     unusable = [(image.id, image.reason) for image in found.excluded]
@@ -52,15 +52,18 @@ def alone(kept: KeptAudit) -> Section:
 
 
 def in_terminal(kept: KeptAudit) -> Section:
-    """Return the same with the pairs in lines, as a terminal has no room for a table of them."""
+    """Return `alone` with the pairs as a list: a terminal has no room for a table of them."""
     pairs = [(how, f"{left} = {right}") for left, right, how in _pairs(kept.audit)]
-    blocks = [*alone(kept).blocks, *_listed("The pairs", pairs)]
-    told = [replace(b, where="with --json") if isinstance(b, Notes) else b for b in blocks]
-    return replace(alone(kept), blocks=told)
+    section = alone(kept)
+    blocks = [*section.blocks, *_listed("Pairs", pairs)]
+    return replace(
+        section,
+        blocks=[replace(b, where="with --json") if isinstance(b, Notes) else b for b in blocks],
+    )
 
 
 def of_audit(kept: KeptAudit, title: str, tables: Iterable[Table] = ()) -> Section:
-    """Return the section of an audit, with `tables` of its consequences."""
+    """Return the section of an audit, with `tables` of the effect on accuracies."""
     outcome = outcome_text(kept) or NO_LEAK
     return Section("audit", title, f"{outcome[:1].upper()}{outcome[1:]}.", [*_blocks(kept, tables)])
 
@@ -68,15 +71,15 @@ def of_audit(kept: KeptAudit, title: str, tables: Iterable[Table] = ()) -> Secti
 def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
     found = kept.audit
     if others := [*other_findings(found), *found.notes]:
-        yield notes(others)
+        yield note_list(others)
     yield from tables
     yield _counts(kept)
     if found.pairs:
         pictures = map(Image, kept.pictures[: len(found.pairs)])
-        pairs = zip_longest(pictures, _pairs(found, MAX_PAIRS), fillvalue="")
+        pairs = zip_longest(pictures, _pairs(found), fillvalue="")
         rows = tuple((picture, *pair) for picture, pair in pairs)
-        yield Table("The pairs", words("Picture", "Left", "Right", "How"), rows, folded=True)
-        yield from not_listed(len(found.pairs) - MAX_PAIRS, WHERE)
+        columns = text_columns("Picture", "Left", "Right", "Similarity")
+        yield from limited_table(Table("Pairs", columns, rows, folded=True), MAX_PAIRS, WHERE)
     several = [(group.name, _members(group, found)) for group in found.broken_groups]
     wrong = [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions]
     yield from (*_listed("In several splits", several), *_listed("Wrong extensions", wrong))
@@ -84,30 +87,30 @@ def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
 
 def _listed(title: str, named: Sequence[tuple[str, str]]) -> Iterator[Notes]:
     if named:
-        yield listed(named, MAX_NAMED, WHERE, title)
+        yield limited_notes(named, MAX_NAMED, WHERE, title)
 
 
 def _counts(kept: KeptAudit) -> Table:
     found = kept.audit
-    near = f"Near copies (details agree to {found.threshold:.2f} or more)"
+    near = f"Near copies (similarity {found.threshold:.2f} or more)"
     rows: tuple[tuple[Value, ...], ...] = tuple(
         (title, *(len(found.pairs_of(kind, across=across)) for across in (True, False)))
         for title, kind in (("The same file twice", "exact"), (near, "near"))
     )
     across = sum(pair.across for pair in found.conflicts)
     labels = ("One picture, two labels", across, len(found.conflicts) - across)
-    known = ", because its findings were cached" if kept.seconds < KNOWN_SECONDS else ""
+    cached = ", because its findings were cached" if kept.seconds < CACHED_SECONDS else ""
     about = (
-        f"Of all pairs among {sum(found.images.values()):,} images, {found.compared:,} that "
-        f"perceptual hashes (pHash and dHash, also mirrored) found similar were aligned and "
-        f"compared in detail. The audit took {fmt.duration(kept.seconds)}{known}."
+        f"Among {sum(found.images.values()):,} images, perceptual hashes (pHash and dHash, also "
+        f"mirrored) found {fmt.counted(found.compared, 'similar pair')}, which were aligned and "
+        f"compared in detail. The audit took {fmt.duration(kept.seconds)}{cached}."
     )
     return Table("Copies found", COUNTS, (*rows, labels), about=about)
 
 
-def _pairs(found: Audit, most: int | None = None) -> Iterator[tuple[str, str, str]]:
-    """Yield the two images of each pair, and how they are alike."""
-    for pair in found.pairs[:most]:
+def _pairs(found: Audit) -> Iterator[tuple[str, str, str]]:
+    """Yield the two images of each pair, and how similar they are."""
+    for pair in found.pairs:
         how = "the same file" if pair.kind == "exact" else f"near, {pair.similarity:.3f}"
         how += ", mirrored" if pair.mirrored else ""
         how += ", two labels" if pair.conflicting else ""
@@ -115,7 +118,7 @@ def _pairs(found: Audit, most: int | None = None) -> Iterator[tuple[str, str, st
 
 
 def _members(group: BrokenGroup, found: Audit) -> str:
-    """Return an image of each split that the group is in."""
+    """Return the size of a group, with an example from each split that it is in."""
     first = {image.split: image for image in reversed(group.images)}
     shown = ", ".join(_named(first[split], found) for split in SPLITS if split in first)
     return f"{len(group.images):,} images, as {shown}"

@@ -1,9 +1,9 @@
-"""What sections of a report are made of: data, which every renderer shows in its own way.
+"""The building blocks of a report: plain data, which each renderer shows in its own way.
 
 A `Section` has blocks: a `Statement`, `Facts`, a `Table` of typed columns, a `Chart` (`charts.py`),
-a `Gallery` (`galleries.py`), a `Notes` list or `Commands` to copy. Cells hold what was measured;
-their column says how a figure is written. Texts are plain, without markup; each renderer escapes
-what it writes. Nothing here computes a figure.
+a `Gallery` (`galleries.py`), a `Notes` list or `Commands` to copy. Cells hold measured values;
+their column formats them. Texts have no markup; each renderer escapes what it writes. Nothing here
+computes a figure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The ends of an interval; `middle` is the figure it is about."""
+    """An interval, and the estimate in it, if a page should mark it."""
 
     low: float
     high: float
@@ -44,68 +44,67 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Absent:
-    """Why there is no figure."""
+    """A cell without a figure, and the reason."""
 
     why: str
-    short: str  # where there is little room
+    short: str  # the reason in one or two words, for the terminal
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A figure that is written in another way than the others of its column."""
+class Formatted:
+    """A figure with its own format, instead of that of its column."""
 
     value: float | Range
     show: Show
 
 
 @dataclass(frozen=True)
-class Answers:
-    """How many answers of a backbone are in a cell of its confusion matrix; on a page it opens
-    their images."""
+class ConfusionCount:
+    """A count in a cell of a confusion matrix; on a page it opens the images of that cell."""
 
     value: int
-    label: str
-    cell: tuple[int, int]  # the true class, the predicted one
+    label: str  # of the backbone
+    cell: tuple[int, int]  # indices of the true and the predicted class
 
 
 @dataclass(frozen=True)
 class Image:
-    """A picture in the run's folder, by its path there."""
+    """A picture, by its path in the run's folder."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Link:
-    """A text that leads to another file of the same folder."""
+    """A link to another file of the same folder."""
 
     text: str
     file: str
 
 
-Value = str | float | Range | Estimate | Absent | Shown | Answers | Image | Link | None
+Value = str | float | Range | Estimate | Absent | Formatted | ConfusionCount | Image | Link | None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: words stand to the left, figures to the right."""
+    """A column of a table. Texts are aligned to the left, figures to the right."""
 
     title: str
-    show: Show | None = None  # how a figure is written; None: the column holds words
-    name: str = ""  # in files; the title where there is none
+    show: Show | None = None  # formats a figure; None: the column holds texts
+    name: str = ""  # in CSV files; by default the title
     unit: str = ""
     better: Better = "neither"
     about: str = ""
-    importance: int = 50  # where there is no room, the least important go first
-    shaded: bool = False  # by its figures, which are shares
-    strip: bool = False  # on a page, its ranges are drawn on one scale
+    importance: int = 50  # the least important are hidden first where there is no room
+    shaded: bool = False  # on a page: by value, a fraction
+    strip: bool = False  # on a page: its ranges are drawn on one scale
 
     @property
-    def words(self) -> bool:
+    def is_text(self) -> bool:
         return self.show is None
 
     def text(self, value: Value) -> str:
-        """Return what is read; a dash where there is nothing."""
+        """Return a cell as a reader sees it; a dash for `None` or NaN."""
         return _text(value, self.show or str)
 
 
@@ -121,7 +120,7 @@ def _text(value: Value, show: Show) -> str:
             return value.path
         case Link():
             return value.text
-        case Shown():
+        case Formatted():
             return _text(value.value, value.show)
         case Range():
             return _ends(value.low, value.high, show)
@@ -129,7 +128,7 @@ def _text(value: Value, show: Show) -> str:
             return f"{show(figure)} ± {show(spread)}"
         case Estimate(figure, low=float(low), high=float(high)):
             return f"{show(figure)} ({_ends(low, high, show)})"
-        case Estimate(figure) | Answers(figure):
+        case Estimate(figure) | ConfusionCount(figure):
             return _text(figure, show)
     return fmt.MISSING if isnan(value) else show(value)
 
@@ -140,37 +139,37 @@ def _ends(low: float, high: float, show: Show) -> str:
     return fmt.interval(low, high) if show is fmt.percent else f"{show(low)} to {show(high)}"
 
 
-def number(value: Value) -> float | None:
-    """Return the figure that a cell is sorted by; `None` if it has none."""
+def sort_value(value: Value) -> float | None:
+    """Return the number by which a cell is sorted; `None` if it has none."""
     match value:
-        case Shown() | Estimate() | Answers():
-            return number(value.value)
+        case Formatted() | Estimate() | ConfusionCount():
+            return sort_value(value.value)
         case Range():
-            return number(value.low)
+            return sort_value(value.low)
         case None | str() | Absent() | Image() | Link():
             return None
     return None if isnan(value) else float(value)
 
 
-def words(*titles: str) -> tuple[Column, ...]:
-    """Return columns of words."""
+def text_columns(*titles: str) -> tuple[Column, ...]:
+    """Return columns that hold texts."""
     return tuple(map(Column, titles))
 
 
-def figures(show: Show, *titles: str) -> tuple[Column, ...]:
-    """Return columns of figures that are written alike."""
+def figure_columns(show: Show, *titles: str) -> tuple[Column, ...]:
+    """Return columns of figures with the same format."""
     return tuple(Column(title, show) for title in titles)
 
 
-def measured(name: str, title: str, show: Show, importance: int = 50) -> Column:
-    """Return the column of a metric, which says its unit and whether more is better."""
+def metric_column(name: str, title: str, show: Show, importance: int = 50) -> Column:
+    """Return the column of a metric, with its unit and direction."""
     metric = METRICS[name]
     return Column(title, show, name, metric.unit, metric.better, metric.title, importance)
 
 
 @dataclass(frozen=True)
 class RowMark:
-    """How a row of a table stands out, and why."""
+    """How a row of a table is highlighted, and why."""
 
     state: Literal["chosen", "muted", "failed"]
     badge: str
@@ -179,30 +178,30 @@ class RowMark:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells, one a column."""
+    """Rows with one cell for each column."""
 
-    title: str  # what a screen reader says, and what a folded table is called
+    title: str  # also read by screen readers, and the summary of a folded table
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
-    marks: Mapping[int, RowMark] = field(default_factory=dict)  # by row
-    folded: bool = False  # on a page, until it is opened
-    about: str = ""  # below it
-    follows: str = ""  # a chart: on a page, only the rows of the backbone that is chosen there
+    marks: Mapping[int, RowMark] = field(default_factory=dict)  # by row number
+    folded: bool = False  # on a page: collapsed at first
+    about: str = ""  # the explanation below it
+    follows: str = ""  # name of a chart: a page shows only the rows of the backbone chosen there
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"table {self.title!r}: a row has not {len(self.columns)} cells")
+            raise ValueError(f"table {self.title!r}: each row needs {len(self.columns)} cells")
 
     @property
     def texts(self) -> list[list[str]]:
-        """Return every cell as it is read."""
+        """Return every cell as a reader sees it."""
         return [
             [column.text(value) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
     def only(self, columns: Iterable[int]) -> Table:
-        """Return the table with some of its columns, by place."""
+        """Return the table with only the columns of these indices."""
         kept = list(columns)
         return replace(
             self,
@@ -211,28 +210,28 @@ class Table:
         )
 
 
-def of_metrics(title: str, metrics: Sequence[Column], rows: Iterable[pd.Series[Any]]) -> Table:
-    """Return a row a backbone with these metrics; those that no row has are left out."""
+def metrics_table(title: str, metrics: Sequence[Column], rows: Iterable[pd.Series[Any]]) -> Table:
+    """Return a table of metrics with a row for each backbone, without empty columns."""
     found = list(rows)
-    known = [c for c in metrics if not all(isnan(row[c.name]) for row in found)]
-    cells = ((row["label"], *(row[column.name] for column in known)) for row in found)
-    return Table(title, (Column("Backbone"), *known), tuple(cells))
+    filled = [c for c in metrics if not all(isnan(row[c.name]) for row in found)]
+    cells = ((row["label"], *(row[column.name] for column in filled)) for row in found)
+    return Table(title, (Column("Backbone"), *filled), tuple(cells))
 
 
 @dataclass(frozen=True)
 class Statement:
-    """The result in a sentence, and how certain it is."""
+    """A result in a sentence, and how certain it is."""
 
     sentence: str
     certainty: str = ""
-    lead: str = ""  # the beginning of the sentence, which a page sets larger than the rest
-    shares: tuple[tuple[str, float], ...] = ()  # on a page, drawn as bars
+    lead: str = ""  # the beginning of the sentence, in larger type on a page
+    shares: tuple[tuple[str, float], ...] = ()  # labelled fractions, drawn as bars on a page
     shares_title: str = ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a thing, line by line, each with its title."""
+    """Lines of text, each with a title."""
 
     items: tuple[tuple[str, str], ...]
     title: str
@@ -240,41 +239,44 @@ class Facts:
 
 @dataclass(frozen=True)
 class Notes:
-    """A list of sentences, each after the names it is about, if any."""
+    """A list of sentences, each after the name it is about, if any."""
 
-    items: tuple[tuple[str, str], ...]  # who, what
+    items: tuple[tuple[str, str], ...]  # name or "", sentence
     title: str = ""
-    more: int = 0  # that are not listed
-    where: str = ""  # they are
-    folded: bool = False  # on a page, until it is opened
-    warning: bool = False  # what a reader must know before trusting the figures
+    more: int = 0  # how many are not listed
+    where: str = ""  # the place of those that are not listed
+    folded: bool = False  # on a page: collapsed at first
+    warning: bool = False  # limits how far the figures can be trusted
 
     @property
     def rest(self) -> str:
         return f"and {self.more:,} more{f', {self.where}' if self.where else ''}"
 
 
-def notes(items: Iterable[str], title: str = "") -> Notes:
-    """Return sentences about nobody in particular."""
+def note_list(items: Iterable[str], title: str = "") -> Notes:
+    """Return notes without names."""
     return Notes(tuple(("", item) for item in items), title)
 
 
-def listed(items: Sequence[tuple[str, str]], most: int, where: str, title: str = "") -> Notes:
-    """Return the first of some notes, and how many more there are."""
+def limited_notes(
+    items: Sequence[tuple[str, str]], most: int, where: str, title: str = ""
+) -> Notes:
+    """Return the first `most` notes, and how many more there are `where`."""
     return Notes(tuple(items[:most]), title, max(0, len(items) - most), where)
 
 
-def not_listed(more: int, where: str) -> list[Notes]:
-    """Return a note that `more` rows of the table above are in `where`; nothing unless there are
-    more."""
-    return [Notes((), more=more, where=where)] if more > 0 else []
+def limited_table(table: Table, most: int, where: str) -> tuple[Table | Notes, ...]:
+    """Return the first `most` rows, and a note of how many more there are `where`."""
+    shown = replace(table, rows=table.rows[:most])
+    more = len(table.rows) - most
+    return (shown, Notes((), more=more, where=where)) if more > 0 else (shown,)
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Text to copy, each after what it is for. With a title it is long: only a page has it."""
+    """Commands or other text to copy. With a title, the text is long and only a page shows it."""
 
-    items: tuple[tuple[str, str], ...]
+    items: tuple[tuple[str, str], ...]  # purpose, text
     title: str = ""
 
 
@@ -285,9 +287,9 @@ Block = Statement | Facts | Table | Notes | Commands | Chart | Gallery
 class Section:
     """One topic of the report."""
 
-    name: str  # of its place in the page: letters and underscores
+    name: str  # letters and underscores: the anchor on the page, and `report RUN --section NAME`
     title: str
     about: str  # one or more sentences, or ""
     blocks: Sequence[Block] = ()
-    files: Mapping[str, Table] = field(default_factory=dict)  # CSV files of their own, by name
-    brief: bool = False  # also in the terminal, at the end of a run
+    files: Mapping[str, Table] = field(default_factory=dict)  # CSV files to write, by name
+    brief: bool = False  # also printed at the end of a run

@@ -1,7 +1,8 @@
-"""What a chart is made of: data, drawn by `html/static/chart.js` and by `figures/chart.py`.
+"""The specification of a chart, drawn by `html/static/chart.js` and by `figures/chart.py`.
 
-A `Chart` has panels, a panel two axes and layers: points, lines, cells or spreads. Figures arrive
-computed, and `ticks.py` says how far axes reach: a renderer chooses places, nothing else.
+A `Chart` has panels; a panel has two axes and layers of points, lines, cells or spreads. All
+figures are already computed, and `ticks.py` sets the limits of the axes: a renderer only does the
+layout.
 """
 
 from __future__ import annotations
@@ -19,68 +20,68 @@ Numbers = Sequence[float | None]
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of figures or, with `names`, of places 0, 1, ...; names go down from the top."""
+    """A numeric axis or, with `names`, one of positions 0, 1, ...; names go from top to bottom."""
 
     title: str = ""
     percent: bool = False
     log: bool = False
     whole: bool = False  # ticks only at whole numbers
-    low: float | None = None  # None: as far as the marks reach
+    low: float | None = None  # None: set from the data
     high: float | None = None
-    ticks: tuple[float, ...] = ()  # none: at round figures
-    words: tuple[str, ...] = ()  # of the ticks
+    ticks: tuple[float, ...] = ()  # empty: at round numbers
+    words: tuple[str, ...] = ()  # labels of the ticks
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A point. With `tip` it is explained, under its label, when a reader points at it."""
+    """A point; `label` and `tip` are its tooltip on a page."""
 
     x: float
     y: float | None  # None: in the strip below the panel
     label: str = ""
     tip: tuple[str, ...] = ()
-    interval: tuple[float, float] | None = None  # of x if y has names, else of y
-    size: float = 0.3  # of its area, to the largest
-    about: str = ""  # the backbone, if the label is not its name
+    interval: tuple[float, float] | None = None  # of x if the y axis has names, else of y
+    size: float = 0.3  # area relative to the largest mark
+    about: str = ""  # the backbone, if the label is another name
 
 
 @dataclass(frozen=True)
 class Points:
-    """Marks that share a look; the `name` is for the key."""
+    """Marks of the same colour and shape; the `name` appears in the key."""
 
     marks: tuple[Mark, ...]
     name: str = ""
-    colour: int | None = 0  # of the palette, with a shape of its own; None: grey
+    colour: int | None = 0  # index in the palette; each has its own shape; None: grey
     hollow: bool = False
-    joined: bool = False  # by a line
-    labelled: bool = False  # labels are written next to the marks, where there is room
+    joined: bool = False  # connected by a line
+    labelled: bool = False  # labels are drawn next to the marks, where there is room
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line, broken where y is None. One with a name is read step by step."""
+    """A line, broken where y is None. On a page, the values of a line with a name can be read."""
 
     x: Numbers
     y: Numbers
     name: str = ""
     colour: int | None = None  # None: grey
     dashed: bool = False
-    steps: bool = False  # level until the next x
+    steps: bool = False  # constant until the next x
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A heat map: a row for each name of y, a column for each name of x. Shades are shares."""
+    """A heat map: a row for each name of y, a column for each name of x. Shades are in 0 to 1."""
 
     shades: NDArray[np.floating]  # NaN: no figure
-    texts: Sequence[Sequence[str]] = ()  # none: too many to read
-    about: tuple[str, ...] = ()  # the backbone of each column, or else of each row
-    opens: Sequence[Sequence[int]] = ()  # the answers in each cell, whose images a page shows
+    texts: Sequence[Sequence[str]] = ()  # empty: too many cells for texts
+    about: tuple[str, ...] = ()  # the backbone of each column or of each row
+    opens: Sequence[Sequence[int]] = ()  # predictions in each cell; a page shows their images
 
 
-def accuracies(shares: NDArray[np.float64], about: Sequence[str]) -> Cells:
-    """Return cells in percent: no shade a little below the lowest, a full one at 1."""
+def accuracy_cells(shares: NDArray[np.float64], about: Sequence[str]) -> Cells:
+    """Return cells in percent, shaded from just below the lowest accuracy to 1."""
     least = max(0.0, float(np.floor(10 * np.nanmin(shares) - 0.5)) / 10)
     texts = [[MISSING if np.isnan(one) else f"{100 * one:.0f}" for one in row] for row in shares]
     return Cells((shares - least) / (1 - least), texts, tuple(about))
@@ -88,7 +89,7 @@ def accuracies(shares: NDArray[np.float64], about: Sequence[str]) -> Cells:
 
 @dataclass(frozen=True)
 class Spread:
-    """A row of ticks, one a measurement, and a box around the middle half of all."""
+    """A row of ticks, one for each measurement, and a box from the first to the third quartile."""
 
     row: int
     ticks: tuple[float, ...]
@@ -102,7 +103,7 @@ Layer = Points | Line | Cells | Spread
 
 @dataclass(frozen=True)
 class Span:
-    """A part of the x axis with a name."""
+    """A named part of the x axis."""
 
     start: float
     end: float
@@ -111,55 +112,55 @@ class Span:
 
 @dataclass(frozen=True)
 class Panel:
-    """Layers over two axes."""
+    """Layers drawn on two axes."""
 
     x: Axis
     y: Axis
     layers: tuple[Layer, ...]
     title: str = ""
-    about: str = ""  # the backbone, if all of the panel is about one
-    note: str = ""  # under the panel
+    about: str = ""  # the backbone, if the panel is about a single one
+    note: str = ""  # written below the panel
     spans: tuple[Span, ...] = ()
-    strip: str = ""  # what marks without y are
-    height: float = 0.45  # relative to the width, if y has no names
+    strip: str = ""  # title of the strip with the marks that have no y
+    height: float = 0.45  # relative to the width, if the y axis has no names
 
 
 @dataclass(frozen=True)
 class Chart:
     """One panel, several next to each other or, with `choice`, one of several at a time."""
 
-    name: str  # of its file, letters and underscores
+    name: str  # of its file: letters and underscores
     title: str
     panels: tuple[Panel, ...]
     note: str = ""
-    choice: str = ""  # what the panels are alternatives of
-    on_paper: int = 1  # of the alternatives, how many are printed and drawn as pictures
+    choice: str = ""  # label of the menu that selects a panel; empty: all are shown
+    on_paper: int = 1  # how many of the alternatives are printed and saved as pictures
 
-    def of(self, panel: Panel) -> Chart:
-        """Return the chart of one of the alternatives."""
+    def only(self, panel: Panel) -> Chart:
+        """Return a chart of only one of the alternative panels."""
         title = f"{self.title} of {panel.title}"
         return replace(self, title=title, panels=(replace(panel, title=""),), choice="")
 
 
-def differences(x: Axis, rows: Sequence[str], marks: Mapping[str, Sequence[Mark]]) -> Panel:
-    """Return a row a difference, around zero; the marks of the second name are hollow."""
+def difference_panel(x: Axis, rows: Sequence[str], marks: Mapping[str, Sequence[Mark]]) -> Panel:
+    """Return a panel of rows with differences from zero; marks of the second name are hollow."""
     zero = Line((0.0, 0.0), (-0.5, len(rows) - 0.5))
     named = enumerate(marks.items())
     layers = (Points(tuple(found), name, hollow=n > 0) for n, (name, found) in named if found)
     return Panel(x, Axis(names=tuple(rows)), (zero, *layers))
 
 
-MAX_LINES = 10  # that a reader can tell apart: five colours with their shapes, filled and hollow
+MAX_LINES = 10  # distinguishable: five colours and shapes, filled and hollow
 
 
-def lines(marks: Mapping[str, Sequence[Mark]]) -> tuple[Points, ...]:
-    """Return a line through the marks of each name, up to `MAX_LINES`."""
+def line_layers(marks: Mapping[str, Sequence[Mark]]) -> tuple[Points, ...]:
+    """Return a line through the marks of each name, for the first `MAX_LINES` names."""
     return tuple(
         Points(tuple(found), name, colour, joined=True)
         for colour, (name, found) in enumerate(list(marks.items())[:MAX_LINES])
     )
 
 
-def drawn_of(count: int) -> str:
-    """Return a sentence if not all of so many lines are drawn."""
+def limit_note(count: int) -> str:
+    """Return a sentence that says how many of `count` lines are drawn; "" if all are."""
     return f" The first {MAX_LINES} of {count} are drawn." if count > MAX_LINES else ""

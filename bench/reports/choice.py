@@ -1,4 +1,4 @@
-"""The result of `choose` as a section: the pick, the others, what a higher limit would allow."""
+"""The result of `choose` as a section."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.reports.blocks import (
     Statement,
     Table,
     Value,
-    notes,
+    note_list,
 )
 
 RUNNERS_UP = (
@@ -33,27 +33,27 @@ RUNNERS_UP = (
 
 
 def section(choice: Choice, run: str) -> Section:
-    """Return the pick, runners-up, refused with reasons, and what higher limits would allow."""
+    """Return the pick, the runners-up, the refused with reasons, and what higher limits allow."""
     return Section("choice", f"Choice from {run}", "", [*_blocks(choice, run)])
 
 
 def _blocks(choice: Choice, run: str) -> Iterator[Block]:
     if choice.pick is None:
-        limits = _limits(choice.limits) or "the limits"
-        yield Statement(f"No backbone of {run} keeps to {limits}.")
+        limits = _limits(choice.limits)
+        yield Statement(f"No backbone of {run} meets the limits{limits and f': {limits}'}.")
     else:
         yield Statement(f"Take {choice.pick.label}: {_figures(choice.pick)}.", _why(choice))
     if choice.runners_up:
         rows = [_row(other) for other in choice.runners_up]
-        known = [i for i in range(len(RUNNERS_UP)) if any(row[i] is not None for row in rows)]
-        yield Table("Runners-up", RUNNERS_UP, tuple(rows)).only(known)
+        filled = [i for i in range(len(RUNNERS_UP)) if any(row[i] is not None for row in rows)]
+        yield Table("Runners-up", RUNNERS_UP, tuple(rows)).only(filled)
     if choice.refused:
         reasons = ((c.label, "; ".join(r.reason for r in c.refusals)) for c in choice.refused)
         yield Notes(tuple(reasons), "Refused")
     if choice.limits.max_latency_ms is not None or choice.limits.max_mb is not None:
-        nothing = ["Raising one limit alone allows nothing more accurate."]
-        bought = [_purchase(purchase) for purchase in choice.purchases]
-        yield notes(bought or nothing, "What a higher limit would allow")
+        nothing = ["No backbone within a single higher limit is more accurate."]
+        gains = [_purchase(purchase) for purchase in choice.purchases]
+        yield note_list(gains or nothing, "What a higher limit would allow")
 
 
 def _row(candidate: Candidate) -> tuple[Value, ...]:
@@ -73,26 +73,26 @@ def _row(candidate: Candidate) -> tuple[Value, ...]:
 
 
 def _why(choice: Choice) -> str:
-    assert choice.pick is not None  # the reason is that of a pick
+    assert choice.pick is not None
     parts = [_reason(choice, choice.pick)]
     if choice.pick.seed is not None:
         parts.append(
-            f"All figures are those of {choice.limits.runtime}, with one trained model of each "
-            f"backbone (here of seed {choice.pick.seed})."
+            f"All figures are from {choice.limits.runtime}, with one trained model of each "
+            f"backbone (here seed {choice.pick.seed})."
         )
     return " ".join(parts)
 
 
 def _reason(choice: Choice, pick: Candidate) -> str:
-    asked, margin = _limits(choice.limits), fmt.points(choice.margin)
-    among = f"Of those with {asked}" if asked else "Of all ranked backbones"
+    limits, margin = _limits(choice.limits), fmt.points(choice.margin)
+    among = f"Of the backbones with {limits}" if limits else "Of all ranked backbones"
     if not choice.runners_up:
         return f"{among}, it is the only one."
     if pick.place == "within":
         best = next(other for other in choice.runners_up if other.place == "best")
         return (
-            f"{among}, {best.label} is the most accurate; this one is shown to be within "
-            f"{margin} of it, and is the cheapest that is (by {choice.cheapest_by})."
+            f"{among}, {best.label} is the most accurate; {pick.label} is the cheapest of those "
+            f"shown to be within {margin} of it (by {choice.cheapest_by})."
         )
     if by := choice.cheapest_of_all_by:
         return f"{among}, it is the most accurate, and the cheapest (by {by})."
@@ -108,7 +108,7 @@ def _limits(limits: Limits) -> str:
     if limits.min_accuracy is not None:
         parts.append(f"at least {fmt.percent(limits.min_accuracy)} accuracy")
     if limits.runtime is not None:
-        parts.append(f"{limits.runtime} to run on")
+        parts.append(f"the runtime {limits.runtime}")
     return ", ".join(parts)
 
 

@@ -1,5 +1,5 @@
-"""A comparison of two runs as sections: what changed, what was not compared, and the test images
-whose answer changed."""
+"""A comparison of two runs as sections: changed figures, figures that were not compared, and the
+test images whose predictions changed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from bench.data import thumbnails
 from bench.reports.blocks import (
     Block,
     Column,
+    Formatted,
     Notes,
     Range,
     Section,
-    Shown,
     Statement,
     Table,
     Value,
-    not_listed,
-    notes,
-    words,
+    limited_table,
+    note_list,
+    text_columns,
 )
-from bench.reports.charts import Axis, Chart, Mark, Panel, differences
-from bench.reports.galleries import Gallery, Shot, Shots
+from bench.reports.charts import Axis, Chart, Mark, Panel, difference_panel
+from bench.reports.galleries import ContactSheet, Gallery, Shot
 
 MAX_SHOTS = 48
 MAX_LISTED = 300
@@ -58,27 +58,27 @@ _SHOW: dict[str, fmt.Show] = {
 
 
 def sections(found: Comparison) -> list[Section]:
-    """Return the head, the changes, and the changed answers if there are any."""
+    """Return the summary, the changed figures and, if there are any, the changed predictions."""
     head = f"{found.before} → {found.after}"
-    sentence = f"{head}, on {found.images:,} test images that both have"
+    sentence = f"{head}, on {found.images:,} test images that both runs have"
     shown = [
-        Section("overview", head, "", [Statement(sentence, _sum(found.changes))]),
+        Section("overview", head, "", [Statement(sentence, _summary(found.changes))]),
         Section("changes", "Changes", "", [*_changes(found)]),
     ]
     if found.answers:
-        shown.append(Section("answers", "Changed answers", ABOUT, [*_answers(found)]))
+        shown.append(Section("answers", "Changed predictions", ABOUT, [*_answers(found)]))
     return shown
 
 
 ABOUT = (
-    "Test images that both runs have and call differently: by the class with the highest mean "
-    "probability over the seeds. What is wrong now comes first."
+    "Test images of both runs whose predicted class changed: the class with the highest mean "
+    "probability over the seeds. Images that are now wrong come first."
 )
 
 
 def pictures(found: Comparison, before: Path, after: Path) -> dict[str, bytes]:
-    """Return what the two runs' folders kept of the images whose answer changed, by place in the
-    second run's test split."""
+    """Return JPEG thumbnails of the images whose prediction changed, from either run's folder, by
+    index in the test split of the second run."""
     kept, earlier = thumbnails.read_thumbnails(after), thumbnails.read_thumbnails(before)
     images = (image for one in found.answers for image in one.images)
     pairs = ((i.place, kept.get(i.place) or earlier.get(i.earlier)) for i in images)
@@ -86,26 +86,26 @@ def pictures(found: Comparison, before: Path, after: Path) -> dict[str, bytes]:
 
 
 def change_text(change: ChangedFigure) -> str:
-    """Return one change as a line: before, after, and its interval."""
+    """Return a change as one line: before, after, difference and its interval."""
     ((label, figure, before, after, by, ends, _),) = Table("", CHANGES, (_row(change),)).texts
-    interval = f" ({ends})" if _ends(change) else ""
+    interval = f" ({ends})" if _interval(change) else ""
     return f"{label}: {figure} {before} → {after}, {by}{interval}"
 
 
-def _sum(changes: Sequence[ChangedFigure]) -> str:
-    """Name what became better and worse beyond chance."""
+def _summary(changes: Sequence[ChangedFigure]) -> str:
+    """Return sentences that name the figures that became better or worse."""
     parts = []
     for word in ("better", "likely better", "worse", "likely worse"):
         of = [f"{one.figure} of {one.label}" for one in changes if judgement(one) == word]
         parts += [f"{word.capitalize()}: {', '.join(of)}."] if of else []
-    return " ".join(parts) or "Nothing changed beyond chance."
+    return " ".join(parts) or "No figure changed significantly."
 
 
 def _changes(found: Comparison) -> Iterator[Block]:
     if found.changes:
         yield Table("Changes", CHANGES, tuple(map(_row, found.changes)))
     else:
-        yield notes(["Nothing can be compared."])
+        yield note_list(["Nothing can be compared."])
     if panels := tuple(_panels(found.changes)):
         yield Chart("changes", "What changed", panels, "Bars are 95% intervals.", choice="Figure")
     if found.refused:
@@ -113,11 +113,11 @@ def _changes(found: Comparison) -> Iterator[Block]:
         yield Notes(tuple(items), "Not compared")
     if found.differing:
         items = ((c.field, f"{c.before} → {c.after}") for c in found.differing)
-        yield Notes(tuple(items), "Other differences, which may be the cause")
+        yield Notes(tuple(items), "Other differences between the runs, possible causes")
 
 
 def _panels(changes: Sequence[ChangedFigure]) -> Iterator[Panel]:
-    """Yield a panel for each figure whose changes have intervals, a row a backbone."""
+    """Yield a panel for each figure whose changes have intervals, with a row for each backbone."""
     for figure in dict.fromkeys(change.figure for change in changes):
         metric = METRICS[figure]
         found = [c for c in changes if c.figure == figure and c.low is not None]
@@ -129,7 +129,7 @@ def _panels(changes: Sequence[ChangedFigure]) -> Iterator[Panel]:
         if found:
             unit = "percentage points" if shares else metric.unit
             axis = Axis(f"change of {metric.title}" + (f", {unit}" if unit else ""))
-            panel = differences(axis, [change.label for change in found], marks)
+            panel = difference_panel(axis, [change.label for change in found], marks)
             yield replace(panel, title=metric.title.capitalize())
 
 
@@ -144,16 +144,16 @@ def _row(change: ChangedFigure) -> tuple[Value, ...]:
     return (
         change.label,
         change.figure,
-        Shown(change.before, show),
-        Shown(change.after, show),
-        Shown(change.difference, partial(_difference, change)),
-        _ends(change),
+        Formatted(change.before, show),
+        Formatted(change.after, show),
+        Formatted(change.difference, partial(_difference, change)),
+        _interval(change),
         judgement(change),
     )
 
 
 def judgement(change: ChangedFigure) -> str:
-    """Say in a word or two what a change means."""
+    """Return what a change means, in a word or two; "" if that is not known."""
     if change.low is None:
         return "the same" if change.difference == 0 else ""
     if not change.is_significant:
@@ -162,7 +162,7 @@ def judgement(change: ChangedFigure) -> str:
     if metric.better == "neither":
         return ""
     word = "better" if (change.difference > 0) == (metric.better == "higher") else "worse"
-    # One process each: the interval is estimated within the processes.
+    # Timed in one process for each run: the interval does not cover how processes differ.
     return word if metric.kind == "answers" else f"likely {word}"
 
 
@@ -177,33 +177,33 @@ def _difference(change: ChangedFigure, value: float) -> str:
     return f"{sign}{_show(change)(abs(value))}"
 
 
-def _ends(change: ChangedFigure) -> Shown | None:
+def _interval(change: ChangedFigure) -> Formatted | None:
     if change.low is None or change.high is None:
         return None
     shares = METRICS[change.figure].unit == "share"
     show = fmt.signed_points if shares else partial(_difference, change)
-    return Shown(Range(change.low, change.high, change.difference), show)
+    return Formatted(Range(change.low, change.high, change.difference), show)
 
 
 def _answers(found: Comparison) -> Iterator[Block]:
     rows = tuple(
         (one.label, one.now_correct, one.now_wrong, one.still_wrong) for one in found.answers
     )
-    yield Table("Changed answers", COUNTS, rows)
+    yield Table("Changed predictions", COUNTS, rows)
     sheets = tuple(_sheet(one, found.classes) for one in found.answers if one.images)
     if sheets:
         yield Gallery("changed_answers", "Pictures of the images", sheets, listed=True)
-    listed = [
+    listed = tuple(
         (one.label, image.id, *(found.classes[c] for c in (image.true, image.before, image.after)))
         for one in found.answers
         for image in one.images
-    ]
-    columns = words("Backbone", "Image", "Label", "Before", "After")
-    yield Table("The images", columns, tuple(listed[:MAX_LISTED]), folded=True)
-    yield from not_listed(len(listed) - MAX_LISTED, "in `compare --json`")
+    )
+    columns = text_columns("Backbone", "Image", "Label", "Before", "After")
+    table = Table("The images", columns, listed, folded=True)
+    yield from limited_table(table, MAX_LISTED, "in `compare --json`")
 
 
-def _sheet(one: ChangedPredictions, classes: Sequence[str]) -> Shots:
+def _sheet(one: ChangedPredictions, classes: Sequence[str]) -> ContactSheet:
     shots = tuple(
         Shot(
             image.place,
@@ -213,4 +213,4 @@ def _sheet(one: ChangedPredictions, classes: Sequence[str]) -> Shots:
         )
         for image in one.images[:MAX_SHOTS]
     )
-    return Shots(shots, one.label, f"{len(one.images):,} images; before → after.")
+    return ContactSheet(shots, one.label, f"{len(one.images):,} images; before → after.")

@@ -1,6 +1,6 @@
-"""Tables as CSV: figures with all their digits, and no cell that starts a spreadsheet formula.
+"""Tables as CSV: figures with 12 digits, and no cell that a spreadsheet would take for a formula.
 
-`summary.csv` has every metric of every trial; sections name the other files.
+`summary.csv` has every metric of every trial; the other files come from sections.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from bench.analysis.escape import csv_cell
 from bench.analysis.findings import Findings
 from bench.reports.blocks import (
     Absent,
-    Answers,
+    ConfusionCount,
     Estimate,
+    Formatted,
     Image,
     Link,
     Range,
-    Shown,
     Table,
     Value,
 )
 
 
 def summary(findings: Findings) -> str:
-    """Return every metric of every trial, best first."""
+    """Return `summary.csv`: every metric of every trial, best first."""
     frame = findings.with_standings(findings.trials)
     for name in frame.select_dtypes(exclude="number"):
         frame[name] = frame[name].map(csv_cell)
@@ -35,7 +35,7 @@ def summary(findings: Findings) -> str:
 
 
 def text(table: Table) -> str:
-    """Return a table; an interval or a deviation has columns of its own."""
+    """Return a table as CSV; intervals and standard deviations get columns of their own."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     parts = [_parts([row[i] for row in table.rows]) for i in range(len(table.columns))]
@@ -51,14 +51,14 @@ def text(table: Table) -> str:
 
 
 def _parts(values: Sequence[Value]) -> Sequence[str]:
-    """Return the suffixes of the columns that these values fill."""
+    """Return the suffixes of the CSV columns that the values of one column fill."""
     known = (value for value in values if value is not None and not isinstance(value, Absent))
     return list(dict.fromkeys(part for value in known for part in _figures(value))) or [""]
 
 
 def _figures(value: Value) -> Mapping[str, float | str | None]:
     match value:
-        case Shown() | Answers():
+        case Formatted() | ConfusionCount():
             return _figures(value.value)
         case Range():
             return {"_low": value.low, "_high": value.high}

@@ -1,5 +1,5 @@
-"""What a gallery is made of: images of the data set with captions, drawn by `html/static/images.js`
-and by `figures/sheet.py`."""
+"""Contact sheets: images of the data set with captions, drawn by `html/static/images.js` and by
+`figures/sheet.py`."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Near:
-    """A training image that resembles a shot."""
+    """A training image that resembles a test image."""
 
-    image: int  # its place in the split
+    image: int  # index in the split
     words: str
 
 
 @dataclass(frozen=True)
 class Shot:
-    """An image of the test set with its caption."""
+    """A test image with its caption: three lines, of which `file` is the last."""
 
-    image: int  # its place in the split
+    image: int  # index in the split
     title: str
     words: str
     file: str
-    heatmap: tuple[tuple[float, ...], ...] = ()  # shares of the strongest, row by row
-    strongest: str = ""  # where the heatmap is
+    heatmap: tuple[tuple[float, ...], ...] = ()  # rows of values relative to the largest
+    strongest: str = ""  # where the largest value is, in words
     near: tuple[Near, ...] = ()
 
 
 @dataclass(frozen=True)
-class Shots:
-    """Images in the order in which a reader should look at them, of one backbone or of all."""
+class ContactSheet:
+    """Images of one backbone or of all, the most important first."""
 
     shots: tuple[Shot, ...]
     label: str = ""  # of the backbone
     about: str = ""
 
 
-MAX_SHEETS = 6  # of a gallery; report.html has all
+MAX_SHEETS = 6  # of a gallery in report.md; report.html has all
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Contact sheets, of which a page shows one at a time."""
+    """Contact sheets; a page shows one at a time."""
 
-    name: str  # of its files, letters and underscores
+    name: str  # of its files: letters and underscores
     title: str
-    sheets: tuple[Shots, ...]
-    listed: bool = False  # a table of the section names the images, too
+    sheets: tuple[ContactSheet, ...]
+    listed: bool = False  # a table of the section lists the images, too
 
-    def of(self, sheet: Shots) -> str:
-        """Return the title of one of its sheets."""
+    def title_of(self, sheet: ContactSheet) -> str:
+        """Return the title of a sheet."""
         return f"{self.title}: {sheet.label}" if sheet.label else self.title

@@ -10,7 +10,7 @@ MAX_CELL = 60
 
 
 def text(table: Table, about: str) -> str:
-    """Return the table, which needs `\\usepackage{booktabs}`; tabulate escapes what is special to
-    LaTeX."""
+    """Return the table after a comment; it needs `\\usepackage{booktabs}`. tabulate escapes
+    characters that are special in LaTeX."""
     body = tabular(table, "latex_booktabs", lambda _, text: latin(shorten(text, MAX_CELL)))
     return f"% {latin(about)}\n{body}\n"

@@ -1,4 +1,4 @@
-"""`manifest.json`: all that the figures of each trial depend on."""
+"""`manifest.json`: everything that the figures of each trial depend on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.types import Record
 
 
 def parts(records: Sequence[Record]) -> Iterator[str]:
-    """Yield a JSON list trial by trial: thousands at once would take more memory than all else."""
+    """Yield the JSON list trial by trial; thousands of them at once would take much memory."""
     for number, record in enumerate(records):
         yield ",\n  " if number else "[\n  "
         yield to_json(manifest(record), indent=2).replace("\n", "\n  ")
@@ -20,7 +20,7 @@ def parts(records: Sequence[Record]) -> Iterator[str]:
 
 
 def manifest(record: Record) -> dict[str, Any]:
-    """Return all that a trial's figures depend on, as `manifest.json` lists it."""
+    """Return the entry of a trial in `manifest.json`."""
     trial = record.trial
     return {
         "trial": trial.key,

@@ -1,4 +1,4 @@
-"""`report.md`: sections as Markdown, for reading."""
+"""`report.md`: sections as Markdown."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ MAX_ROWS = 60
 
 
 def text(sections: Sequence[Section], pictures: Sequence[Picture] = ()) -> str:
-    """Return a document, whose title is that of its first section; `pictures` are linked to, not
-    drawn."""
+    """Return a document titled like its first section, with links to `pictures`."""
     parts = [
         section_text(section, pictures, level=2 if n else 1) for n, section in enumerate(sections)
     ]
@@ -42,9 +41,9 @@ def text(sections: Sequence[Section], pictures: Sequence[Picture] = ()) -> str:
 
 
 def section_text(section: Section, pictures: Sequence[Picture] = (), level: int = 2) -> str:
-    """Return a section; nothing if it has only pictures that were not drawn."""
+    """Return a section; "" if it has only charts and galleries without pictures."""
     parts = [part for block in section.blocks for part in _block(block, section, pictures)]
-    about = [coded(section.about)] if section.about else []
+    about = [escape_except_code(section.about)] if section.about else []
     if not parts and (section.blocks or not about):
         return ""
     return "\n\n".join([f"{'#' * level} {safe(section.title)}", *about, *parts])
@@ -68,7 +67,7 @@ def _block(block: Block, section: Section, pictures: Sequence[Picture]) -> Itera
             for about, command in () if block.title else block.items:
                 # Four spaces rather than a fence, which an argument could end.
                 lines = "\n".join(f"    {line}" for line in command.splitlines())
-                yield f"{coded(about)}:\n\n{lines}" if about else lines
+                yield f"{escape_except_code(about)}:\n\n{lines}" if about else lines
         case Chart() | Gallery():
             drawn = [one for one in pictures if one.name == block.name]
             yield from (f"![{safe(one.title)}]({one.path})" for one in drawn)
@@ -77,10 +76,10 @@ def _block(block: Block, section: Section, pictures: Sequence[Picture]) -> Itera
 
 
 def _files(block: Gallery) -> Iterator[str]:
-    """Name the images of a gallery that has no pictures."""
+    """Yield lists of the images of a gallery without pictures."""
     for sheet in block.sheets[:MAX_SHEETS]:
         lines = (f"- {safe(s.file)} ({safe(f'{s.title}, {s.words}')})" for s in sheet.shots)
-        yield f"**{safe(block.of(sheet))}**\n\n" + "\n".join(lines)
+        yield f"**{safe(block.title_of(sheet))}**\n\n" + "\n".join(lines)
 
 
 def _table(block: Table) -> Iterator[str]:
@@ -88,7 +87,7 @@ def _table(block: Table) -> Iterator[str]:
     if (more := len(block.rows) - MAX_ROWS) > 0:
         yield f"and {more:,} more rows, in `report.html`"
     if block.about:
-        yield coded(block.about)
+        yield escape_except_code(block.about)
 
 
 def _cell(value: Value, text: str) -> str:
@@ -96,13 +95,13 @@ def _cell(value: Value, text: str) -> str:
 
 
 def tabular(table: Table, style: str, cell: Callable[[Value, str], str]) -> str:
-    """Return a table in a style of tabulate; `cell` escapes the text of a value, or of a title."""
+    """Return a table in a format of tabulate; `cell` escapes a text, given its value or `None`."""
     rows = zip(table.rows, table.texts, strict=True)
     return tabulate(
         [[cell(*one) for one in zip(values, texts, strict=True)] for values, texts in rows],
         [cell(None, column.title) for column in table.columns],
         tablefmt=style,
-        colalign=["left" if column.words else "right" for column in table.columns],
+        colalign=["left" if column.is_text else "right" for column in table.columns],
         disable_numparse=True,
     )
 
@@ -110,7 +109,7 @@ def tabular(table: Table, style: str, cell: Callable[[Value, str], str]) -> str:
 def _notes(block: Notes) -> str:
     start = "> - " if block.warning else "- "
     lines = [
-        f"{start}{f'{safe(who)}: ' if who else ''}{coded(shorten(what, LONG))}"
+        f"{start}{f'{safe(who)}: ' if who else ''}{escape_except_code(shorten(what, LONG))}"
         for who, what in block.items
     ]
     if block.more:
@@ -119,9 +118,9 @@ def _notes(block: Notes) -> str:
     return f"**{block.title}**\n\n{listed}" if block.title else listed
 
 
-def coded(text: str) -> str:
-    """Escape a text but for the names of files and options between backticks."""
+def escape_except_code(text: str) -> str:
+    """Escape a text except file names and options between backticks."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:  # a name with a backtick of its own
+    if len(parts) % 2 == 0:  # unpaired: a name contains a backtick
         return safe(text, MAX_TEXT)
     return "".join(f"`{part}`" if i % 2 else safe(part, MAX_TEXT) for i, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""Predictions for new images, as a table to read or as CSV."""
+"""Predictions for new images, as a table or as CSV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.analysis import format as fmt
 from bench.inference.prediction import Prediction
 from bench.reports import csv
-from bench.reports.blocks import Block, Column, Notes, Section, Table, Value, words
+from bench.reports.blocks import Block, Column, Notes, Section, Table, Value, text_columns
 
 
 @dataclass(frozen=True)
@@ -19,63 +19,63 @@ class Predictor:
     backbone: str
     trial: str
     classes: tuple[str, ...]
-    temperature: float | None  # None: the confidence is what the network gave, not calibrated
+    temperature: float | None  # None: the confidence is not calibrated
     min_confidence: float
 
-    def is_low(self, answer: Prediction) -> bool:
-        return not answer.reason and answer.confidence < self.min_confidence
+    def is_low(self, one: Prediction) -> bool:
+        return not one.reason and one.confidence < self.min_confidence
 
 
-def section(answers: Sequence[Prediction], source: Predictor, top: int = 1) -> Section:
-    """Return a row an image with its `top` classes, and why some have none; answers below the
-    confidence limit are marked."""
+def section(predictions: Sequence[Prediction], source: Predictor, top: int = 1) -> Section:
+    """Return a row for each image with its `top` classes and a mark for low confidence, then the
+    images that could not be read."""
     columns = [Column("image", importance=100)]
     for place in range(top):
         columns.append(Column("class", importance=99 - place))
         columns.append(Column("confidence", fmt.percent, importance=99 - place))
     columns.append(Column("", importance=99))
     rows = (
-        (answer.image, *_ranked(answer, source, top), "low" if source.is_low(answer) else "")
-        for answer in answers
+        (one.image, *_ranked(one, source, top), "low" if source.is_low(one) else "")
+        for one in predictions
     )
     blocks: list[Block] = [Table("Predictions", tuple(columns), tuple(rows))]
-    if failed := tuple((answer.image, answer.reason) for answer in answers if answer.reason):
+    if failed := tuple((one.image, one.reason) for one in predictions if one.reason):
         blocks.append(Notes(failed))
     return Section("predictions", "Predictions", "", blocks, brief=True)
 
 
-def to_csv(answers: Iterable[Prediction], source: Predictor, top: int = 1) -> str:
-    """Return a row an image, with columns for each of the `top` classes."""
-    columns = [*words("image", "class"), Column("confidence", fmt.percent)]
-    columns += words("low_confidence", "error")
+def to_csv(predictions: Iterable[Prediction], source: Predictor, top: int = 1) -> str:
+    """Return CSV with a row for each image, and columns for each of the `top` classes."""
+    columns = [*text_columns("image", "class"), Column("confidence", fmt.percent)]
+    columns += text_columns("low_confidence", "error")
     for place in range(2, top + 1):
         columns += [Column(f"class_{place}"), Column(f"confidence_{place}", fmt.percent)]
     rows: list[tuple[Value, ...]] = []
-    for answer in answers:
-        low = "" if answer.reason else "yes" if source.is_low(answer) else "no"
-        best, sure, *others = _ranked(answer, source, top)
-        rows.append((answer.image, best, sure, low, answer.reason, *others))
+    for one in predictions:
+        low = "" if one.reason else "yes" if source.is_low(one) else "no"
+        best, confidence, *others = _ranked(one, source, top)
+        rows.append((one.image, best, confidence, low, one.reason, *others))
     return csv.text(Table("Predictions", tuple(columns), tuple(rows)))
 
 
-def _ranked(answer: Prediction, source: Predictor, top: int) -> Sequence[Value]:
-    """Return the `top` classes, each before its probability; nothing of an unreadable image."""
-    if answer.reason:
+def _ranked(one: Prediction, source: Predictor, top: int) -> Sequence[Value]:
+    """Return the `top` classes, each with its probability; empty cells for an unreadable image."""
+    if one.reason:
         return [None] * 2 * top
-    places = answer.ranked[:top]
-    return [one for n in places for one in (source.classes[n], answer.probabilities[n])]
+    classes = one.ranked[:top]
+    return [cell for n in classes for cell in (source.classes[n], one.probabilities[n])]
 
 
-def summary(answers: Sequence[Prediction], source: Predictor) -> list[str]:
-    """Say what a reader must know beyond the table."""
-    low = sum(map(source.is_low, answers))
-    failed = sum(bool(answer.reason) for answer in answers)
-    found = []
+def summary(predictions: Sequence[Prediction], source: Predictor) -> list[str]:
+    """Return sentences about predictions with low confidence and unreadable images."""
+    low = sum(map(source.is_low, predictions))
+    failed = sum(bool(one.reason) for one in predictions)
+    sentences = []
     if low:
-        found.append(
-            f"{low} of {len(answers) - failed} answers came with less than "
-            f"{fmt.percent(source.min_confidence)} confidence: check them."
+        sentences.append(
+            f"{low} of {len(predictions) - failed} predictions have a confidence below "
+            f"{fmt.percent(source.min_confidence)}: check them."
         )
     if failed:
-        found.append(f"{failed} of {len(answers)} images could not be read.")
-    return found
+        sentences.append(f"{failed} of {len(predictions)} images could not be read.")
+    return sentences

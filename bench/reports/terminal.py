@@ -1,7 +1,7 @@
-"""Sections in the terminal, as plain text where the output is none.
+"""Sections in the terminal; as plain text if the output is not a terminal.
 
-If a table is wider than the console, its least important columns are left out, and named below it;
-the other reports have all of them.
+If a table is wider than the console, its least important columns are left out and named below it.
+The other reports have all columns.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from bench.reports.blocks import (
 from bench.reports.charts import Chart
 from bench.reports.galleries import Gallery
 
-MAX_CELL = 40  # characters; what is longer is cut
-CUTS = (120, MAX_CELL, 24)  # to the first of these that leaves room for every column
+MAX_CELL = 40  # characters
+CUTS = (120, MAX_CELL, 24)  # lengths to which longer cells are cut, until every column fits
 MAX_TEXT = 400
 MAX_SENTENCE = 2000
 GAP = 2
-UNLIMITED = 100_000  # for what must be whole where no terminal says its width
+UNLIMITED = 100_000  # the width for output that must not be cut or wrapped
 STYLES = {"chosen": "bold", "muted": "dim", "failed": "red"}
 
 
 def show(sections: Iterable[Section], console: Console, *, folded: bool = False) -> None:
-    """Print sections, a line between two of them; what is brief has no titles. With `folded` also
-    what a page folds."""
+    """Print sections, separated by empty lines; brief ones without their titles. `folded` includes
+    the blocks that are collapsed on a page."""
     for number, section in enumerate(sections):
         blocks = [b for b in section.blocks if folded or not getattr(b, "folded", False)]
         titled = not section.brief and not isinstance(next(iter(blocks), None), Statement)
@@ -55,7 +55,7 @@ def show(sections: Iterable[Section], console: Console, *, folded: bool = False)
             if (number or not section.brief) and title not in ("", section.title):
                 console.print(Text(f"\n{title}", style="bold"))
             for part in _parts(block, console.width):
-                # A command is copied: the terminal wraps it better than a line break would.
+                # Line breaks of ours would end up in a copied command.
                 console.print(part, soft_wrap=isinstance(block, Commands))
 
 
@@ -80,7 +80,7 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
         case Commands():
             for about, command in () if block.title else block.items:
                 yield Text.assemble((f"{about}: ", "dim"), command)
-        case Chart() | Gallery():  # for a page
+        case Chart() | Gallery():  # only for a page
             pass
 
 
@@ -93,7 +93,7 @@ def _notes(block: Notes) -> Iterator[Text]:
 
 
 def table(block: Table, width: int) -> rich.Table:
-    """Return a table with as many columns as fit into `width`."""
+    """Return a table with as many columns as fit into `width` characters."""
     for most in CUTS:
         cells = [
             [_short(column, value, most) for column, value in zip(block.columns, row, strict=True)]
@@ -106,7 +106,7 @@ def table(block: Table, width: int) -> rich.Table:
     for column in (block.columns[place] for place in shown):
         drawn.add_column(
             Text(column.title),
-            justify="left" if column.words else "right",
+            justify="left" if column.is_text else "right",
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -126,17 +126,17 @@ def _short(column: Column, value: Value, most: int) -> str:
 
 
 def _fitting(columns: tuple[Column, ...], cells: list[list[str]], width: int) -> list[int]:
-    """Return the places of the most important columns that fit, in display order; the first that
-    holds words names the rows, and stays."""
-    name = next((place for place, column in enumerate(columns) if column.words), 0)
+    """Return the indices of the most important columns that fit, in display order. The first column
+    of texts names the rows and is always kept."""
+    name = next((i for i, column in enumerate(columns) if column.is_text), 0)
     order = sorted(range(len(columns)), key=lambda i: (i != name, -columns[i].importance))
-    texts = ((columns[place].title, *(row[place] for row in cells)) for place in order)
+    texts = ((columns[i].title, *(row[i] for row in cells)) for i in order)
     widths = [max(map(cell_len, column)) for column in texts]
-    return sorted(order[: fitting(widths, width)])
+    return sorted(order[: count_fitting(widths, width)])
 
 
-def fitting(widths: Sequence[int], width: int, least: int = 1) -> int:
-    """Return how many columns fit, the most important first; `least` are shown in any case."""
+def count_fitting(widths: Sequence[int], width: int, least: int = 1) -> int:
+    """Return how many columns fit into `width`, the most important first, but at least `least`."""
     count = len(widths)
     while count > least and sum(widths[:count]) + GAP * (count - 1) > width:
         count -= 1

@@ -1,5 +1,4 @@
-"""The ends of a panel's axes, their ticks and the words of these: the same on the page and in a
-picture."""
+"""The limits, ticks and tick labels of a panel's axes, for the page and for pictures."""
 
 from __future__ import annotations
 
@@ -9,14 +8,14 @@ from math import ceil, floor, log10
 
 from bench.reports.charts import Axis, Line, Panel, Points, Spread
 
-MOST = 6  # steps between ticks at round figures
-MOST_ACROSS = 13  # under rows with names, where the axis is as wide as the page
-MOST_WHOLE = 10  # at whole numbers, whose words are short
+MOST = 6  # steps between ticks
+MOST_ACROSS = 13  # if the y axis has names: the x axis is as wide as the page
+MOST_WHOLE = 10  # at whole numbers, whose labels are short
 FEWEST = 4  # ticks of a logarithmic axis
 
 
 def scaled(panel: Panel) -> Panel:
-    """Return the panel with the ends and ticks of its axes of figures."""
+    """Return the panel with the limits and ticks of its numeric axes set."""
     most = MOST_ACROSS if panel.y.names else MOST_WHOLE if panel.x.whole else MOST
     x = _scaled(panel.x, list(_values(panel, "x")), most)
     return replace(panel, x=x, y=_scaled(panel.y, list(_values(panel, "y")), MOST))
@@ -29,13 +28,13 @@ def _scaled(axis: Axis, values: list[float], most: int) -> Axis:
     ticks = axis.ticks or tuple(_logarithmic(low, high) if axis.log else _round(low, high, most))
     ticks = tuple(tick for tick in ticks if not axis.whole or tick.is_integer())
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    digits = max(0, ceil(-log10(step) - 2 - 1e-9))  # of a percentage
+    digits = max(0, ceil(-log10(step) - 2 - 1e-9))  # decimals of a percentage
     words = (f"{100 * tick:.{digits}f}%" if axis.percent else _plain(tick) for tick in ticks)
     return replace(axis, low=low, high=high, ticks=ticks, words=tuple(words))
 
 
 def _ends(axis: Axis, low: float, high: float) -> tuple[float, float]:
-    """Return the ends of an axis: as far as the marks reach, unless the axis says how far."""
+    """Return the limits that the axis gives, or else those of the data with a margin."""
     if axis.log:
         margin = max(1.12, (high / low) ** 0.07)
         low, high = low / margin, high * margin

@@ -359,8 +359,8 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
     assert [r.trial.key for r in loaded.all_records] == [first]
     assert [r.trial.key for r in loaded.failed_reruns] == [changed.trials[0].key]
     findings = report.read(folder)
-    assert report.incomplete(findings)
-    assert report.incomplete(findings, {changed.trials[0].key})
+    assert report.is_incomplete(findings)
+    assert report.is_incomplete(findings, {changed.trials[0].key})
     (said,) = (text for text in warnings(findings) if "failed" in text)
     assert said == (
         "one, seed 0, failed when it was trained again, so its earlier record is shown: as the "

@@ -112,7 +112,7 @@ def test_a_low_confidence_is_said(
     assert predict(results, "tiny", image, "--min-confidence", "1") == 0
     told = capsys.readouterr()
     assert told.out.splitlines()[1].endswith("low")
-    assert "1 of 1 answers came with less than 100.00% confidence: check them." in told.err
+    assert "1 of 1 predictions have a confidence below 100.00%: check them." in told.err
     assert "The model was trained from random weights: its predictions mean nothing." in told.err
 
 

@@ -175,7 +175,7 @@ def test_many_classes_show_their_largest_confusions_and_the_matrix_when_asked(
         assert rows.count() == 15
         assert rows.all_inner_texts() != of_one
         section.get_by_role("button", name="show the images").first.click()
-        assert "taken for" in section.locator(".drill h3").inner_text()
+        assert "predicted as" in section.locator(".drill h3").inner_text()
         filled = "paths => Math.max(...paths.map((path) => path.getBBox().width))"
         assert section.locator("svg path.blue").evaluate_all(filled) > 400
         section = page.locator("#classes")
@@ -449,7 +449,7 @@ def test_a_narrow_table_keeps_three_columns_and_scrolls(phone: Any) -> None:
     phone.wait_for_function("innerWidth === 240")
     phone.wait_for_timeout(100)
     heads = phone.locator("#disagreements thead th:visible").all_inner_texts()
-    assert heads[:3] == ["First", "Second", "Only the first right"]
+    assert heads[:3] == ["First", "Second", "Only the first correct"]
 
 
 @pytest.mark.parametrize("width", [320, 390])

@@ -65,7 +65,7 @@ def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
     assert names(data) == ["newer # %", "older"]
     newest = rows(data, "runs")[0]
     assert newest["Run"]["link"] == "newer%20%23%20%25/report.html"
-    assert newest["Made"]["text"] == "2025-03-02 12:00"
+    assert newest["Created"]["text"] == "2025-03-02 12:00"
     assert (newest["Best"]["text"], newest["Recommended"]["text"]) == ("alpha", "alpha")
     assert newest["Images"]["value"] == 180
     assert newest["Failed"]["value"] == 1

@@ -114,10 +114,11 @@ def test_the_commands_go_on_from_the_recommended(
     assert commands(findings) == {
         "Classify new images with b": "python run_bench.py predict r b photos/",
         "Export b": "python run_bench.py export r b --format onnx",
-        "Train 3 seeds, to compare backbones, not trainings": (
+        "Train 3 seeds, to compare backbones, not single trainings": (
             "python run_bench.py --backbones a,b --seeds 3"
         ),
-        "Choose under your own limits": "python run_bench.py choose r --max-latency-ms 13",
+        "Choose a backbone under your own limits": "python run_bench.py choose r --max-latency-ms "
+        "13",
     }
 
 
@@ -127,7 +128,7 @@ def test_seeds_that_were_asked_for_and_not_trained_are_left(tmp_path: Path) -> N
     findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
     meta = replace(findings.run.meta, request={"seeds": [0, 1, 2]})
     interrupted = commands(replace(findings, run=replace(findings.run, meta=meta)))
-    assert interrupted["Train the seeds that are left"] == "python " + " ".join(command)
+    assert interrupted["Train the remaining seeds"] == "python " + " ".join(command)
     assert not [what for what in interrupted if what.startswith("Train 3 seeds")]
 
 
@@ -141,7 +142,7 @@ def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(
     folder = tmp_path / "my runs"
     findings = made(folder / "r", {"a": 0, "b": 2}, speeds, sessions, command)
     where = f" --results '{named if named == folder.name else folder}'"
-    choose = commands(findings)["Choose under your own limits"]
+    choose = commands(findings)["Choose a backbone under your own limits"]
     assert choose == f"python run_bench.py choose r --max-latency-ms 13{where}"
     section = reproduction.section(findings)
     assert section is not None

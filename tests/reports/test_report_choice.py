@@ -83,8 +83,8 @@ def test_of_what_is_shown_to_be_within_the_margin_the_quickest_is_taken(folder: 
         ("fast", "worse"),
     ]
     assert said(choice).certainty == (
-        "Of all ranked backbones, sharp is the most accurate; this one is shown to be within 2 "
-        "points of it, and is the cheapest that is (by p50 latency)."
+        "Of all ranked backbones, sharp is the most accurate; keen is the cheapest of those shown "
+        "to be within 2 points of it (by p50 latency)."
     )
     lead = choice.runners_up[0].lead
     assert lead is not None
@@ -138,8 +138,8 @@ def test_in_words(folder: Path) -> None:
     choice = chosen(folder, max_latency_ms=12)
     assert said(choice) == Statement(
         "Take blunt: 90.00% accuracy (86.7–92.6%), 10.0 ms median latency, 10.0 MB.",
-        "Of those with at most 12.0 ms, it is the most accurate; no cheaper one is shown to be "
-        "within 1 point of it.",
+        "Of the backbones with at most 12.0 ms, it is the most accurate; no cheaper one is shown "
+        "to be within 1 point of it.",
     )
     last = section(choice, "r").blocks[-1]
     assert isinstance(last, Notes)
@@ -210,7 +210,7 @@ def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path
         "Take blunt: 90.00% accuracy (86.7–92.6%), 90.00% in Keras, 3.00 ms median latency, "
         "7.00 MB."
     )
-    assert "All figures are those of small_int8, with one trained model" in statement.certainty
+    assert "All figures are from small_int8, with one trained model" in statement.certainty
     assert chosen(folder, runtime="small_int8", min_accuracy=0.95).pick is None
 
 
@@ -317,7 +317,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--max-latency-ms", "12"]) == 0
     assert capsys.readouterr().out.startswith("Take blunt: 90.00% accuracy")
     assert main([*words, "--max-mb", "1"]) == 4
-    assert "No backbone of r keeps to at most 1.00 MB." in capsys.readouterr().out
+    assert "No backbone of r meets the limits: at most 1.00 MB." in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pick"]["backbone"] == "sharp"
     assert main([*words, "--min-accuracy", "95"]) == 2

@@ -106,7 +106,7 @@ def test_the_images_whose_answer_changed_are_named(tmp_path: Path) -> None:
     head, _, changed = sections(found)
     (statement,) = head.blocks
     assert statement == Statement(
-        "a → b, on 100 test images that both have", "Nothing changed beyond chance."
+        "a → b, on 100 test images that both runs have", "No figure changed significantly."
     )
     table = changed.blocks[0]
     assert isinstance(table, Table)
@@ -121,7 +121,7 @@ def test_the_comparison_as_a_page_and_as_markdown(tmp_path: Path) -> None:
     words = ["compare", "a", "b", "--results", str(tmp_path)]
     assert main([*words, "--html", str(page), "--markdown", str(text)]) == 0
     written = text.read_text(encoding="utf-8")
-    assert written.startswith("# a → b\n\n**a → b, on 100 test images that both have**")
+    assert written.startswith("# a → b\n\n**a → b, on 100 test images that both runs have**")
     assert "| net        | test/00007.png |" in written
     content = page.read_text(encoding="utf-8")
     data = data_of(content)
@@ -242,7 +242,7 @@ def test_the_command_and_its_exit_codes(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert main([*words, "--fail-if", "latency_p50_ms rises 19%"]) == 4
     assert main([*words, "--fail-if", "latency_p50_ms rises 21%"]) == 0
-    assert out.startswith("a → b, on 100 test images that both have")
+    assert out.startswith("a → b, on 100 test images that both runs have")
     # Ten points were lost, and surely three, but not surely nine.
     assert main([*words, "--fail-if", "accuracy surely drops by 0.03"]) == 4
     assert main([*words, "--fail-if", "accuracy surely drops by 0.09"]) == 0

@@ -20,7 +20,7 @@ from synthetic import SIX, Net, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
-from bench.reports.blocks import Answers, Section
+from bench.reports.blocks import ConfusionCount, Section
 from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, Span
 from bench.reports.figures import chart, pictures, style
 from bench.reports.figures.chart import place
@@ -74,7 +74,7 @@ def assert_legible(drawn: Figure) -> None:
     for text, box in seen:
         assert inside(box, page), f"{text!r} leaves the picture"
     for (one, first), (other, second) in combinations(seen, 2):
-        assert not overlaps(first.grown(-0.5), second.grown(-0.5)), f"{one!r} covers {other!r}"
+        assert not overlaps(first.grow(-0.5), second.grow(-0.5)), f"{one!r} covers {other!r}"
 
 
 LONG_NAMES = (
@@ -108,7 +108,7 @@ def test_every_chart_is_legible(tmp_path: Path, count: int) -> None:
 
 def matrix(counts: NDArray[np.int64], classes: Sequence[str], label: str = "net") -> Chart:
     panel = confusion._matrix(label, counts, classes)
-    return Chart("confusion", "Confusion matrix", (panel,)).of(panel)
+    return Chart("confusion", "Confusion matrix", (panel,)).only(panel)
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def test_a_confusion_matrix_says_its_counts() -> None:
     said = [text for text, _ in texts(drawn)]
     for words in ("28\n93.3%", "2\n6.7%", "1\n0.1%", "1,999\n100.0%", "cats", "dogs"):
         assert words in said
-    assert any("2,027 of 2,030 test images right" in text for text in said)
+    assert any("2,027 of 2,030 test images correct" in text for text in said)
 
 
 def test_the_largest_confusions_of_many_classes_are_listed_where_the_matrix_is_a_picture(
@@ -153,14 +153,14 @@ def test_the_largest_confusions_of_many_classes_are_listed_where_the_matrix_is_a
     counts = np.diag(np.full(100, 9))
     counts[7, 3], counts[50, 51] = 4, 6
     names = tuple(f"class {i}" for i in range(100))
-    assert list(confusion._mixed_up("net", counts, names)) == [
-        ("net", "class 50", "class 51", Answers(6, "net", (50, 51)), 6 / 15),
-        ("net", "class 7", "class 3", Answers(4, "net", (7, 3)), 4 / 13),
+    assert list(confusion._confusions("net", counts, names)) == [
+        ("net", "class 50", "class 51", ConfusionCount(6, "net", (50, 51)), 6 / 15),
+        ("net", "class 7", "class 3", ConfusionCount(4, "net", (7, 3)), 4 / 13),
     ]
     found = findings(tmp_path, SIX[:1], classes=[f"class {i}" for i in range(21)], images=63)
     section = confusion.section(found)
     assert section is not None
-    assert "**Most mixed up**" in section_text(section)
+    assert "**Most frequent confusions**" in section_text(section)
 
 
 def panel_of(*layers: Any, **more: Any) -> Panel:
@@ -207,7 +207,7 @@ def test_the_first_of_alternatives_is_drawn_and_twelve_of_many_panels() -> None:
     assert "Which: 0." in [text for text, _ in texts(first)]
     drawn = chart.draw(Chart("c", "T", panels))
     assert len(drawn.axes) == chart.MAX_PANELS
-    assert "The first 12 of 14." in [text for text, _ in texts(drawn)]
+    assert "Only the first 12 of 14 panels." in [text for text, _ in texts(drawn)]
 
 
 def test_panels_of_one_title_stand_in_one_row() -> None:
@@ -229,9 +229,9 @@ def test_names_without_room_are_counted(tmp_path: Path) -> None:
     nets = crowd(90)
     drawn = chart.draw(charts(findings(tmp_path, nets, images=60))["accuracy_cost"])
     said = [text for text, _ in texts(drawn)]
-    (line,) = (text for text in said if text.endswith("names had no room"))
+    (line,) = (text for text in said if text.startswith("no room for"))
     written = sum(text.startswith("network_of_some_family_") for text in said)
-    assert int(line.split()[0]) == len(nets) - written
+    assert int(line.split()[3]) == len(nets) - written
     assert_legible(drawn)
 
 
@@ -283,7 +283,7 @@ def test_training_times_of_machines_that_differ_are_not_ranked(tmp_path: Path) -
         assert lines["Latency"]
         (training,) = (panel for panel in panels if panel.title == "Training time")
         names = [layer.name for layer in training.layers if isinstance(layer, Points)]
-        assert (names == ["trained on machines that differ: not ranked by this cost"]) is not front
+        assert (names == ["trained on different machines: not ranked by this cost"]) is not front
 
 
 def test_a_run_of_random_weights_shows_no_accuracy(tmp_path: Path) -> None:
@@ -326,19 +326,19 @@ def test_early_stopping_does_not_shift_the_next_phase(tmp_path: Path) -> None:
     records = read_records(make_run(tmp_path, SIX[:1], seeds=(0, 1)))
     stopped = [len(record.phases[1].epochs) for record in records]
     assert stopped == [4, 3]
-    assert curves.starts(records) == [0, 6, 10]
+    assert curves.phase_starts(records) == [0, 6, 10]
 
 
 def test_long_texts_are_wrapped() -> None:
-    lines = style.wrapped("word " * 40, 3.0)
+    lines = style.wrap("word " * 40, 3.0)
     assert len(lines) > 1
-    assert style.widest(lines, style.SMALL) <= 3.0
+    assert style.max_width(lines, style.SMALL) <= 3.0
     assert " ".join(lines).split() == ["word"] * 40
 
 
 def test_labels_keep_clear_of_everything() -> None:
     points = [(x / 4, y / 4) for x in range(4, 20) for y in range(4, 12)]
-    dots = [Box(x, y, x, y).grown(0.05) for x, y in points]
+    dots = [Box(x, y, x, y).grow(0.05) for x, y in points]
     frame = Box(0, 0, 8, 4)
     found = [b for b in place(points, [(0.5, 0.1)] * len(points), dots, frame) if b is not None]
     assert len(found) > 20

@@ -178,7 +178,7 @@ def test_a_missing_package_is_named_with_its_extra() -> None:
     with pytest.raises(
         UsageError, match=r"needs nosuchpackage: `pip install 'backbone-bench\[x\]'"
     ):
-        formats.need("nosuchpackage", "x")
+        formats.import_optional("nosuchpackage", "x")
 
 
 @pytest.mark.slow

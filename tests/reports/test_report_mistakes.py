@@ -22,7 +22,7 @@ from bench.data.pixels import KIND, cache_parts
 from bench.reports.blocks import Table
 from bench.reports.charts import Chart, Points
 from bench.reports.figures import sheet, style
-from bench.reports.galleries import Gallery, Near, Shot, Shots
+from bench.reports.galleries import ContactSheet, Gallery, Near, Shot
 from bench.reports.html import page
 from bench.reports.sections import disagreements as disagreements_section
 from bench.reports.sections import embedding
@@ -162,7 +162,7 @@ def test_the_report_lists_what_every_backbone_gets_wrong(tmp_path: Path) -> None
     assert report.shown_images(report.read(folder)) == {"test": (3, 5), "train": set()}
     report.render(folder)
     text = (folder / "report.md").read_text(encoding="utf-8")
-    assert "1 of 8 test images are wrong with each of the 2 pretrained backbones" in text
+    assert "1 of 8 test images are misclassified by each of the 2 pretrained backbones" in text
     (line,) = [line for line in text.splitlines() if "| test/00003.png" in line]
     assert [cell.strip() for cell in line.split("|")[1:-1]] == [
         *("1", "test/00003.png", "dogs", "cats", "90.00%")
@@ -180,7 +180,7 @@ def test_without_pictures_the_report_names_the_images(tmp_path: Path) -> None:
     lines = text[text.index("## Mistakes") :].splitlines()
     assert "**The most confident mistakes of each backbone: one**" in lines
     for image in ("test/00003.png", "test/00005.png"):
-        assert f"- {image} (dogs → cats, 90.00% sure)" in lines
+        assert f"- {image} (dogs → cats, 90.00% confident)" in lines
 
 
 def explained_run(folder: Path) -> Findings:
@@ -217,9 +217,9 @@ def test_the_map_of_the_test_images_marks_the_mistakes(tmp_path: Path) -> None:
         for layer in panel.layers
         if isinstance(layer, Points)
     ]
-    told = ("dogs → cats", "90.00% sure")
+    told = ("dogs → cats", "90.00% confident")
     assert drawn == [
-        ("wrong answers", [(0.5, 0.625, "", ()), (0.75, 0.875, "", ())]),
+        ("wrong predictions", [(0.5, 0.625, "", ()), (0.75, 0.875, "", ())]),
         ("cats", [(0.0, 0.125, "", ()), (0.25, 0.375, "", ())]),
         ("dogs", [(1.0, 1.125, "", ())]),
         ("dogs", [(0.5, 0.625, "test/00003.png", told), (0.75, 0.875, "test/00005.png", told)]),
@@ -246,7 +246,7 @@ def test_a_map_by_umap_is_the_alternative_of_the_same_images(tmp_path: Path) -> 
     )
     assert isinstance(second.layers[0], Points)
     assert [(mark.x, mark.y) for mark in second.layers[0].marks] == [(14, 15), (16, 17)]
-    assert "UMAP, the other map" in section.about
+    assert "The other map, by UMAP" in section.about
 
 
 def test_of_many_classes_those_with_the_most_mistakes_have_a_colour() -> None:
@@ -260,8 +260,8 @@ def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_pa
     findings = explained_run(folder)
     section = mistakes_section.section(findings)
     assert section is not None
-    assert "200 ms an image" in section.about
-    assert "took 3.0 s a backbone" in section.about
+    assert "200 ms for each image" in section.about
+    assert "took 3.0 s for each backbone" in section.about
     _, suspects, sheets = section.blocks
     assert isinstance(suspects, Gallery)
     assert isinstance(sheets, Gallery)
@@ -317,7 +317,7 @@ def test_without_the_pixels_there_are_no_thumbnails(tmp_path: Path, store: Store
 
 def test_a_sheet_says_label_answer_and_file() -> None:
     shots = (Shot(i, f"class {i} → other", f"9{i}.0% sure", f"{i}/a\nb.png") for i in range(10))
-    drawn = sheet.draw("A title", Shots(tuple(shots), about="about"), {})
+    drawn = sheet.draw("A title", ContactSheet(tuple(shots), about="about"), {})
     said = [text.get_text() for text in drawn.texts]
     assert said[:6] == [
         "class 0 → other",
@@ -352,7 +352,7 @@ def test_hostile_file_names_stay_text(tmp_path: Path) -> None:
 
 def test_a_sheet_shows_each_image_again_under_its_heatmap() -> None:
     shots = Shot(0, "a", "b", "c", ((0.0, 1.0), (0.5, 0.0))), Shot(1, "d", "e", "f")
-    drawn = sheet.draw("A title", Shots(shots), {})
+    drawn = sheet.draw("A title", ContactSheet(shots), {})
     (axes,) = drawn.axes
     pictures = [image.get_array().shape[:2] for image in axes.get_images()]
     assert pictures == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 1)]
@@ -364,7 +364,7 @@ def test_a_long_title_of_a_contact_sheet_is_wrapped_and_whole() -> None:
     title = (
         "Pictures of what one gets right and the other wrong: efficientnet_lite0 right, vgg16 wrong"
     )
-    one = Shots((Shot(0, "a", "b", "c"),))
+    one = ContactSheet((Shot(0, "a", "b", "c"),))
     drawn, short = sheet.draw(title, one, {}), sheet.draw("A title", one, {})
     heading = next(text for text in drawn.texts if text.get_fontsize() == style.TITLE)
     assert heading.get_text().split() == title.split()

@@ -49,7 +49,7 @@ def test_the_next_classes_follow() -> None:
 
 def test_what_could_not_be_read_is_no_answer() -> None:
     low, unread = predictions.summary(ANSWERS, SOURCE)
-    assert low == "1 of 2 answers came with less than 70.00% confidence: check them."
+    assert low == "1 of 2 predictions have a confidence below 70.00%: check them."
     assert unread == "1 of 3 images could not be read."
 
 

@@ -14,7 +14,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 from bench.analysis.findings import find
 from bench.analysis.statistics import wilson
 from bench.reports import csv as csv_report
-from bench.reports.blocks import Notes, Section, Table, number
+from bench.reports.blocks import Notes, Section, Table, sort_value
 from bench.reports.charts import Chart, Points
 from bench.reports.sections import probes
 from bench.storage.arrays import write_arrays
@@ -64,10 +64,10 @@ def test_the_table_the_file_and_the_chart_by_hand(tmp_path: Path) -> None:
         *("Gain", "95% interval", "Training", "Best probe"),
     ]
     (row,) = table.rows
-    assert [number(value) for value in row[1:5]] == [1.0, 0.775, 0.9, 0.95]
+    assert [sort_value(value) for value in row[1:5]] == [1.0, 0.775, 0.9, 0.95]
     # Against the regression, which was better on the validation images: 8 won, 1 lost.
     change, low, high = agresti_min(8, 1, IMAGES)
-    assert number(row[5]) == pytest.approx(change)
+    assert sort_value(row[5]) == pytest.approx(change)
     assert (row[7], row[8]) == ("helped", "Logistic")
     (line,) = csv.DictReader(io.StringIO(csv_report.text(section.files["probes.csv"])))
     assert (float(line["gain_low"]), float(line["gain_high"])) == pytest.approx((low, high))

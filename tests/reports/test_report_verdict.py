@@ -97,8 +97,8 @@ def test_a_report_says_why_what_is_worse_may_share_a_letter_with_the_best(tmp_pa
         "b": ("worse", "a"),
     }
     why = (
-        "Worse, but without a significant difference: b. The verdict corrects for the 2 "
-        "comparisons with the best; ties and pairwise significance for all 3 pairs, which is "
+        "Worse, but without a significant difference: b. The verdict is corrected for the "
+        "2 comparisons with the best, but ties and pairwise significance for all 3 pairs, which is "
         "stricter."
     )
     section = certainty.section(findings)
@@ -280,7 +280,7 @@ def test_two_seeds_give_intervals_and_no_ties(tmp_path: Path) -> None:
     assert section is not None
     (table,) = (block for block in section.blocks if isinstance(block, Table))
     assert "+0.00" in table.texts[0]
-    assert table.columns[-1].title == "Stays ahead"
+    assert table.columns[-1].title == "P(ahead)"
     assert "Two seeds are too few for a test." in section_text(section)
     assert found.verdict.not_significant == ()
     assert "One seed" not in found.verdict.sentence

@@ -25,17 +25,17 @@ from bench.reports.blocks import (
     Absent,
     Column,
     Estimate,
+    Formatted,
     Notes,
     Range,
     Section,
-    Shown,
     Table,
-    number,
-    words,
+    sort_value,
+    text_columns,
 )
 from bench.reports.charts import Chart, Panel, Points
 from bench.reports.figures import pictures
-from bench.reports.markdown import coded, section_text
+from bench.reports.markdown import escape_except_code, section_text
 from bench.storage.records import read_records, read_run
 
 DUMMY = """
@@ -119,7 +119,7 @@ def test_every_report_has_the_same_columns_and_cells(findings: Findings) -> None
             )
             values = [[cell.get("value") for cell in row] for row in other["rows"]]
             for row, cells in zip(table.rows, values, strict=True):
-                for value, raw in zip(map(number, row), cells, strict=True):
+                for value, raw in zip(map(sort_value, row), cells, strict=True):
                     assert raw == (None if value is None else pytest.approx(value, rel=1e-5))
             compared += raw_in_csv(table.title, table)
     assert compared > 100
@@ -176,7 +176,7 @@ def raw_in_csv(name: str, table: Table) -> int:
             column.name or column.title
         ), name
         for value, row in zip(values, rows[1:], strict=True):
-            if (raw := number(value)) is not None:
+            if (raw := sort_value(value)) is not None:
                 assert float(row[place]) == pytest.approx(raw, rel=1e-11), (name, column)
                 compared += 1
             elif isinstance(value, str):
@@ -201,7 +201,7 @@ def test_costs_and_parts_of_the_time_are_the_same_everywhere(findings: Findings)
     (times,) = (block for block in found["times"].blocks if isinstance(block, Table))
     titles = [column.title for column in times.columns]
     for row in times.rows:
-        values = {title: number(value) or 0.0 for title, value in zip(titles, row, strict=True)}
+        values = {title: sort_value(value) or 0.0 for title, value in zip(titles, row, strict=True)}
         total = values.pop("total")
         parts = [value for title, value in values.items() if title not in ("Seed", "reused")]
         assert sum(parts) == pytest.approx(total)
@@ -249,18 +249,18 @@ def test_a_cell_is_written_as_its_column_says() -> None:
     assert column.text(Estimate(0.5, deviation=0.125)) == "50.00% ± 12.50%"
     assert column.text(Estimate(0.5, deviation=float("nan"))) == "50.00%"
     assert column.text(Absent("not pretrained", "none")) == "not pretrained"
-    assert column.text(Shown(7, "{} ms".format)) == "7 ms"
+    assert column.text(Formatted(7, "{} ms".format)) == "7 ms"
     assert Column("Change", fmt.signed_points).text(Range(-0.01, 0.02)) == "-1.00 to +2.00"
 
 
 def test_texts_are_escaped_but_for_code() -> None:
-    assert coded("see `a_b.csv`, *not* <b>") == r"see `a_b.csv`, \*not\* &lt;b&gt;"
-    assert coded("a name with ` of its own") == r"a name with \` of its own"
+    assert escape_except_code("see `a_b.csv`, *not* <b>") == r"see `a_b.csv`, \*not\* &lt;b&gt;"
+    assert escape_except_code("a name with ` of its own") == r"a name with \` of its own"
 
 
 def test_a_table_has_a_cell_for_each_column() -> None:
-    with pytest.raises(ValueError, match="a row has not 2 cells"):
-        Table("t", words("a", "b"), (("only one",),))
+    with pytest.raises(ValueError, match="each row needs 2 cells"):
+        Table("t", text_columns("a", "b"), (("only one",),))
 
 
 def test_what_is_only_a_picture_is_no_section_where_none_was_drawn() -> None:

@@ -140,11 +140,11 @@ def _show(console: Console, title: str, rows: Rows) -> None:
 
 def _fitting_columns(rows: Rows, width: int) -> list[str]:
     """Return all required columns, and as many of the optional ones as fit the width."""
-    from bench.reports.terminal import fitting  # late: `list --help` does not need it
+    from bench.reports.terminal import count_fitting  # late: `list --help` does not need it
 
     needed = [column for column in rows[0] if column not in OPTIONAL_COLUMNS]
     order = [*needed, *(column for column in OPTIONAL_COLUMNS if column in rows[0])]
-    count = fitting([_width(rows, column) for column in order], width, len(needed))
+    count = count_fitting([_width(rows, column) for column in order], width, len(needed))
     return [column for column in rows[0] if column in order[:count]]
 
 

@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> int:
     if folder.parent == arguments.results.resolve():
         report.write_index(arguments.results)
     show_outcome(findings, shown, Console(highlight=False, markup=False), in_browser=arguments.open)
-    return Exit.INCOMPLETE if report.incomplete(findings) else Exit.DONE
+    return Exit.INCOMPLETE if report.is_incomplete(findings) else Exit.DONE
 
 
 def show_outcome(

@@ -94,7 +94,7 @@ def _load_reports() -> None:
     from bench import reports
 
     with hide_packages(*UNUSED_BY_PANDAS):
-        reports.load()
+        reports.preload()
 
 
 def request_of(arguments: argparse.Namespace, kind: type[T]) -> T:

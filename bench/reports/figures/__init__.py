@@ -1,6 +1,6 @@
 """Pictures for `report.md`: the charts and galleries of its sections as PNG files.
 
-Importing this imports matplotlib, so the command line does it late.
+Importing this package imports matplotlib, so the command line does it late.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ FOLDER = "figures"
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a block, drawn when its file is needed."""
+    """A picture of a chart or contact sheet, drawn when `png` is called."""
 
     name: str  # of the chart or gallery
     title: str
-    path: str  # from the run's folder
+    path: str  # relative to the run's folder
     draw: Callable[[], Figure]
 
     @style.styled
     def png(self) -> bytes:
         canvas: Any = FigureCanvasAgg(self.draw())
         canvas.draw()
-        # Nothing is transparent: without that channel files are 10 to 30% smaller.
+        # Without the unused alpha channel, files are 10 to 30% smaller.
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
         buffer = BytesIO()
         pixels.save(buffer, "PNG", compress_level=3, dpi=(style.DPI, style.DPI))
@@ -46,7 +46,7 @@ class Picture:
 
 
 def pictures(sections: Iterable[Section], thumbnails: Mapping[int, bytes]) -> tuple[Picture, ...]:
-    """Return a picture of every chart, and the sheets of galleries if the run kept images."""
+    """Return the pictures of all charts and, if the run kept thumbnails, of all contact sheets."""
     blocks = (block for section in sections for block in section.blocks)
     return tuple(picture for block in blocks for picture in _of(block, thumbnails))
 
@@ -58,15 +58,15 @@ def _of(block: Block, thumbnails: Mapping[int, bytes]) -> Iterator[Picture]:
             return
         names = file_names([panel.title for panel in block.panels])
         for panel in block.panels[: block.on_paper]:
-            one = block.of(panel)
+            one = block.only(panel)
             path = _path(block.name, names[panel.title])
             yield Picture(block.name, one.title, path, partial(chart.draw, one))
     elif isinstance(block, Gallery) and thumbnails:
         names = file_names([shots.label for shots in block.sheets])
         for shots in block.sheets[:MAX_SHEETS]:
             path = _path(block.name, names[shots.label] if shots.label else "")
-            draw = partial(sheet.draw, block.of(shots), shots, thumbnails)
-            yield Picture(block.name, block.of(shots), path, draw)
+            title = block.title_of(shots)
+            yield Picture(block.name, title, path, partial(sheet.draw, title, shots, thumbnails))
 
 
 def _path(name: str, of: str = "") -> str:

@@ -1,7 +1,7 @@
-"""A contact sheet: misclassified images in rows, with the answer and its confidence.
+"""Contact sheets: misclassified images in rows, with the predicted class and its confidence.
 
-Images are those that the run kept; one that it did not keep is an empty frame with its caption.
-Where there are heatmaps, each image is there a second time, under its own.
+An image of which the run kept no thumbnail is an empty frame with a caption. If there are heatmaps,
+each image appears a second time with its heatmap on top.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from PIL import Image
 from bench.analysis.explanations import COLOURS, OPACITY
 from bench.reports.figures import style
 from bench.reports.figures.style import Box
-from bench.reports.galleries import Shots
+from bench.reports.galleries import ContactSheet
 
-SIDE, GAP, LINE = 1.0, 0.14, 0.145  # inches: of an image, between two, of a line of words
+SIDE, GAP, LINE = 1.0, 0.14, 0.145  # inches: an image, the space between two, a line of text
 MARGIN, TOP = 0.25, 0.7
 COLUMNS = 8
-NARROWEST = 4  # columns that the heading has room for
+MIN_COLUMNS = 4  # the width that the heading needs
 SIZE = 7.0
 HEAT = LinearSegmentedColormap.from_list("heat", (COLOURS / 255).tolist())
 
 
 @style.styled
-def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
-    """Draw the images in the order given, row by row."""
+def draw(title: str, shots: ContactSheet, thumbnails: Mapping[int, bytes]) -> Figure:
+    """Draw the images of a contact sheet row by row."""
     each = 2 if any(shot.heatmap for shot in shots.shots) else 1  # pictures of an image
-    columns = min(COLUMNS, max(NARROWEST, each * len(shots.shots))) // each
+    columns = min(COLUMNS, max(MIN_COLUMNS, each * len(shots.shots))) // each
     rows = -(-len(shots.shots) // columns)
     across, down = each * SIDE + GAP, SIDE + 3 * LINE + GAP
     width = 2 * MARGIN + columns * across - GAP
     room = width - 2 * MARGIN
-    heading = style.wrapped(title, room, style.TITLE, "bold")
+    heading = style.wrap(title, room, style.TITLE, "bold")
     start = TOP + style.TITLE_LINE * (len(heading) - 1)
     height = start + rows * down + MARGIN / 2
     drawn = Figure(figsize=(width, height))
@@ -57,10 +57,10 @@ def draw(title: str, shots: Shots, thumbnails: Mapping[int, bytes]) -> Figure:
             axes.imshow(shot.heatmap, interpolation="bilinear", **how, **heat)
         words = ((shot.title, style.INK), (shot.words, style.ORANGE), (shot.file, style.SOFT_INK))
         for line, (text, colour) in enumerate(words):
-            shown = style.fitting(text, 26 * each, each * SIDE + GAP / 2, SIZE)
+            shown = style.fit(text, 26 * each, each * SIDE + GAP / 2, SIZE)
             y = top - SIDE - 0.04 - line * LINE
             style.write(drawn, left, y, shown, fontsize=SIZE, color=colour, va="top")
-    # Drawing an image changes the limits of its axes.
+    # `imshow` changed the limits of the axes.
     axes.set(xlim=(0, width), ylim=(0, height))
     style.heading(drawn, MARGIN, "\n".join(heading), shots.about)
     return drawn

@@ -1,7 +1,7 @@
-"""The style of every picture: colours for colour-blind readers, fonts, safe labels.
+"""The style of all pictures: colours for colour-blind readers, fonts, drawable labels.
 
-Pictures are drawn through matplotlib's objects, never through pyplot, whose hidden current figure
-would make one report depend on another. Lengths are in inches.
+Pictures are drawn with matplotlib's objects, never with pyplot, whose global current figure would
+make one report depend on another. Lengths are in inches.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from matplotlib.style import context
 from bench.analysis.escape import one_line, shorten
 
 INK, SOFT_INK, FAINT, RULE, BAND = "#1f2933", "#616e7c", "#9aa5b1", "#e4e7eb", "#f5f7fa"
-# From Okabe and Ito's palette, which colour-blind readers can distinguish.
+# Okabe and Ito's palette, which colour-blind readers can distinguish.
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#d55e00", "#007a59", "#a8321c"
 TITLE, SMALL = 12.0, 8.0
-TITLE_LINE = 0.2  # from one line of a title to the next
+TITLE_LINE = 0.2  # height of a line of a title
 DPI = 144
 
-# Names in other scripts: the first of these that is installed is used if DejaVu lacks a glyph.
+# Fonts for names in other scripts: the first one installed is used for glyphs that DejaVu lacks.
 _OTHER_SCRIPTS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -37,7 +37,7 @@ _OTHER_SCRIPTS = (
 _NO_GLYPH = "□"
 _INSTALLED = set(font_manager.fontManager.get_font_names())
 FAMILIES = ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in _INSTALLED)]
-# No box around a panel, thin rules behind the data, soft words of which none is a formula.
+# No box around a panel, a thin grid behind the data, grey texts that are never parsed as formulas.
 _STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": RULE,
@@ -59,77 +59,77 @@ _STYLE: Any = {
     "ytick.labelsize": SMALL,
     "ytick.major.size": 0,
 }
-# Drawn and saved in this context, pictures are the same whatever settings of matplotlib a user has.
+# Pictures drawn and saved in this context do not depend on a user's matplotlib settings.
 styled = context(["default", _STYLE])
 
 
 class Box(NamedTuple):
-    """A rectangle."""
+    """A rectangle, in inches from the lower left corner of the picture."""
 
     left: float
     bottom: float
     right: float
     top: float
 
-    def grown(self, by: float) -> Box:
+    def grow(self, by: float) -> Box:
         return Box(self.left - by, self.bottom - by, self.right + by, self.top + by)
 
 
 def panel(drawn: Figure, frame: Box) -> Axes:
-    """Add axes that fill a rectangle, from the picture's lower left corner."""
+    """Add axes that fill a rectangle."""
     width, height = drawn.get_size_inches()
     across, up = frame.right - frame.left, frame.top - frame.bottom
     axes = drawn.add_axes((frame.left / width, frame.bottom / height, across / width, up / height))
-    # Otherwise the title's place is computed at every drawing, a third of the whole cost.
+    # Without a fixed title position, computing it takes a third of the drawing time.
     axes.set_title("", y=1.0)
     return axes
 
 
 def write(drawn: Figure, x: float, y: float, text: str, **how: Any) -> None:
-    """Write text at a place; axis titles too, because matplotlib's own measure every tick."""
+    """Write text at a position; also used for axis titles, as matplotlib's own are slow."""
     drawn.text(x / drawn.get_figwidth(), y / drawn.get_figheight(), text, **how)
 
 
 def heading(drawn: Figure, x: float, title: str, about: str) -> None:
-    """Write a title, already a `label` or `wrapped`, and a subtitle, `x` from the left."""
+    """Write a title, already made `drawable`, and a subtitle below it, `x` from the left."""
     top = drawn.get_figheight()
     write(drawn, x, top - 0.18, title, fontsize=TITLE, weight="bold", color=INK, va="top")
     write(drawn, x, top - 0.43 - TITLE_LINE * title.count("\n"), about, va="top")
 
 
-def label(text: str, most: int) -> str:
-    """Return a name as matplotlib can draw it: one line, a box for a missing glyph."""
+def drawable(text: str, most: int) -> str:
+    """Return a text that matplotlib can draw: one line, with a box for each missing glyph."""
     known = _characters()
     return "".join(c if ord(c) in known else _NO_GLYPH for c in shorten(one_line(text), most))
 
 
-def fitting(name: str, most: int, room: float, size: float = SMALL, weight: str = "normal") -> str:
-    """Return the `label` of a name, shortened to at most `room`."""
+def fit(name: str, most: int, room: float, size: float = SMALL, weight: str = "normal") -> str:
+    """Return a drawable text, shortened to `most` characters and `room` inches."""
     for length in range(min(len(name), most), 0, -1):
-        shown = label(name, length)
-        if widest([shown], size, weight) <= room:
+        shown = drawable(name, length)
+        if max_width([shown], size, weight) <= room:
             return shown
     return ""
 
 
-def wrapped(text: str, room: float, size: float = SMALL, weight: str = "normal") -> list[str]:
-    """Return a text in lines of at most `room`."""
+def wrap(text: str, room: float, size: float = SMALL, weight: str = "normal") -> list[str]:
+    """Return a text in lines of at most `room` inches."""
     lines: list[str] = []
-    for word in filter(None, (fitting(one, 60, room, size, weight) for one in text.split())):
+    for word in filter(None, (fit(one, 60, room, size, weight) for one in text.split())):
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and widest([longer], size, weight) <= room:
+        if lines and max_width([longer], size, weight) <= room:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
 
 
-def widest(names: Iterable[str], size: float = SMALL, weight: str = "normal") -> float:
-    """Return the width of the longest of these labels."""
+def max_width(names: Iterable[str], size: float = SMALL, weight: str = "normal") -> float:
+    """Return the width of the longest of these texts, in inches."""
     return max((_width(name, size, weight) for name in names), default=0.0)
 
 
-@cache  # names are measured to choose places, again and again
+@cache  # the layout measures the same texts many times
 def _width(name: str, size: float, weight: str) -> float:
     font = font_manager.FontProperties(family=FAMILIES, size=size, weight=weight)
     measure: Any = _renderer()

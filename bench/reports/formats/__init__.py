@@ -1,9 +1,9 @@
-"""A run's records in the formats that other tools read, on request: `report RUN --format NAME`.
+"""Formats that other tools read, written on request: `report RUN --format NAME`.
 
     pull_request, json_report, parquet, timm      one file each, in the run's folder
-    tensorboard, mlflow_runs, wandb_runs          folders that those tools open, made offline
+    tensorboard, mlflow_runs, wandb_runs          folders for those tools, written offline
 
-A new format is one more file and a line in `FORMATS`.
+A new format is a file and a line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORMATS = {
 
 
 def parse(text: str) -> list[str]:
-    """Parse `NAME,NAME`; an unknown name is an error that lists the known ones."""
+    """Parse `NAME,NAME`; raise `UnknownNameError`, which lists the known names."""
     names = names_in(text)
     for name in names:
         if name not in FORMATS:
@@ -37,7 +37,7 @@ def parse(text: str) -> list[str]:
 
 
 def write(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Write the run in `folder` in each of the formats; returns what was written."""
+    """Write the run in `folder` in each of these formats; return the files and folders."""
     from bench.analysis.findings import find
     from bench.storage.records import read_run
     from bench.storage.run_folder import refuse_links
@@ -48,8 +48,8 @@ def write(folder: Path, names: Iterable[str]) -> list[Path]:
     return [module.write(findings) for module in modules]
 
 
-def need(module: str, extra: str) -> ModuleType:
-    """Import an optional package; if it is missing the error says how to install it."""
+def import_optional(module: str, extra: str) -> ModuleType:
+    """Import an optional package; raise `UsageError` with its `pip install` if it is missing."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

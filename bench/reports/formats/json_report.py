@@ -1,8 +1,8 @@
-"""`report.json`: every figure for programs, as `bench/reports/schema/report-1.schema.json` has it.
+"""`report.json`: every figure, for programs, after `bench/reports/schema/report-1.schema.json`.
 
-The number in `format` is raised when a reader of the old one could misread the new one; fields may
-be added without. The published schema is made from the types here: `python -m
-bench.reports.formats.json_report` writes it again.
+The number in `format` is raised when a reader of the old format could misread the new one; adding
+fields does not raise it. The published schema is generated from the types here:
+`python -m bench.reports.formats.json_report` writes it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Verdict:
 
     sentence: str
     best: Annotated[str | None, _about("a label of `backbones`")]
-    # Names that readers of this format rely on.
+    # These names stay, because readers of the format rely on them.
     tied: Annotated[
         tuple[str, ...], _about("no significant difference from the best, which is not equality")
     ]
@@ -140,7 +140,7 @@ class Report:
 
 
 def write(findings: Findings) -> Path:
-    """Write it next to the other reports."""
+    """Write `report.json` into the run's folder; return the file."""
     path = findings.run.folder / "report.json"
     write_atomic(path, to_json(content(findings), indent=2) + "\n")
     return path
@@ -187,7 +187,7 @@ def content(findings: Findings) -> Report:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of a report, as it is published."""
+    """Return the published JSON schema."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": FORMAT}
     return head | json.schema(Report)
 

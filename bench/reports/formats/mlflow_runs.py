@@ -1,8 +1,8 @@
-"""`mlruns/`: an MLflow file store with a run for each trial, made offline.
+"""`mlruns/`: an MLflow file store with a run for each trial, written offline.
 
-MLflow keeps file stores for reading and migrating: open it with
-`MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`, or take it over into a database
-with `mlflow migrate-filestore`.
+Open it with `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`, or copy it into a
+database with `mlflow migrate-filestore`: MLflow supports file stores only for reading and
+migration.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.findings import Findings
-from bench.reports.formats import need
+from bench.reports.formats import import_optional
 from bench.reports.formats.series import Series, all_series
 
 FOLDER = "mlruns"
 
 
 def write(findings: Findings) -> Path:
-    """Write the store, replacing an earlier one."""
-    mlflow = need("mlflow", "mlflow")
+    """Write the store in place of an earlier one; return its folder."""
+    mlflow = import_optional("mlflow", "mlflow")
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     folder = findings.run.folder / FOLDER
     # The folder itself stays: within one process MLflow expects a known store to exist.

@@ -6,13 +6,13 @@ import io
 from pathlib import Path
 
 from bench.analysis.findings import Findings
-from bench.reports.formats import need
+from bench.reports.formats import import_optional
 from bench.system.files import write_atomic
 
 
 def write(findings: Findings) -> Path:
-    """Write it into the run's folder."""
-    need("pyarrow", "parquet")
+    """Write `summary.parquet` into the run's folder; return the file."""
+    import_optional("pyarrow", "parquet")
     buffer = io.BytesIO()
     table = findings.with_standings(findings.trials)
     table.reset_index(drop=True).to_parquet(buffer, engine="pyarrow", index=False)

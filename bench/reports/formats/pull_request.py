@@ -19,22 +19,22 @@ LONG = 300
 
 
 def write(findings: Findings) -> Path:
-    """Write it into the run's folder."""
+    """Write `pull_request.md` into the run's folder; return the file."""
     path = findings.run.folder / "pull_request.md"
     write_atomic(path, text(findings))
     return path
 
 
 def text(findings: Findings) -> str:
-    """Return a few lines, short enough for a comment."""
+    """Return the verdict, the table and the warnings, short enough for a comment."""
     ranked = leaderboard.table(findings)
     short = ranked.only(i for i, column in enumerate(ranked.columns) if column.name in SHOWN)
     table = tabular(short, "pipe", lambda _, text: safe(text))
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
-    told = "\n".join(f"- {safe(warning, LONG)}" for warning in warnings(findings))
+    listed = "\n".join(f"- {safe(warning, LONG)}" for warning in warnings(findings))
     parts = [safe(findings.verdict.sentence, MAX_SENTENCE), table]
     parts.append(f"{safe(findings.run.name)}: {'; '.join(context)}")
-    if told:
-        parts.append(f"<details><summary>Notes</summary>\n\n{told}\n\n</details>")
+    if listed:
+        parts.append(f"<details><summary>Notes</summary>\n\n{listed}\n\n</details>")
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""One trial in the form of experiment trackers: parameters, a series of epochs, final figures."""
+"""Trials as experiment trackers store them: parameters, a series of epochs, final figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Series:
 
 
 def all_series(findings: Findings) -> Iterator[Series]:
-    """Return every trial that finished, label by label."""
+    """Yield every finished trial, backbone by backbone."""
     rows = {row["trial"]: row for _, row in findings.trials.iterrows()}
     for label, records in findings.records.items():
         for record in records:
@@ -55,7 +55,7 @@ def _series(findings: Findings, label: str, record: Record, row: pd.Series) -> S
         {"loss/train": epoch.loss, "loss/validation": epoch.val_loss}
         | (
             {"accuracy/train": epoch.accuracy, "accuracy/validation": epoch.val_accuracy}
-            if record.pretrained  # of random weights they mean nothing
+            if record.pretrained  # meaningless with random weights
             else {}
         )
         for phase in record.phases

@@ -1,7 +1,7 @@
-"""`tensorboard/`: a folder per trial that TensorBoard opens, with every epoch and every figure.
+"""`tensorboard/`: a folder for each trial, with every epoch and figure, for TensorBoard.
 
-An event file consists of records with a few protocol-buffer fields, written here as specified, so
-that no package needs to be installed.
+An event file consists of records with a few protocol-buffer fields. They are encoded here, so no
+package is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.reports.formats.series import Series, all_series
 from bench.system.files import write_atomic
 
 FOLDER = "tensorboard"
-FILE = "events.out.tfevents.0.backbone-bench"  # TensorBoard looks for the `tfevents` in a name
+FILE = "events.out.tfevents.0.backbone-bench"  # TensorBoard requires `tfevents` in the name
 POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
 TABLE = [
     reduce(lambda value, _: value >> 1 ^ (POLYNOMIAL if value & 1 else 0), range(8), byte)
@@ -27,7 +27,7 @@ TABLE = [
 
 
 def write(findings: Findings) -> Path:
-    """Write one event file a finished trial; returns the folder that holds them."""
+    """Write an event file for each finished trial; return the folder that contains them."""
     folder = findings.run.folder / FOLDER
     found = {series.name: series for series in all_series(findings)}
     for name, file_name in file_names(found).items():

@@ -1,9 +1,8 @@
-"""`timm.csv`: the columns of timm's result files that have the same meaning here; one row a
-backbone.
+"""`timm.csv`: a row for each backbone, with the columns of timm's result files that apply here.
 
-Shares are in percent and parameters in millions. `infer_step_time` is milliseconds for a whole
-batch. Random-init rows have times and sizes, but no accuracy. What this program does not measure
-(crop, interpolation, training throughput) is left out.
+Accuracies are in percent, parameters in millions. `infer_step_time` is in milliseconds for a whole
+batch. Random-init rows have times and sizes, but no accuracy. Columns that are not measured here
+(crop, interpolation, training throughput) are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bench.system.files import write_atomic
 
 
 def write(findings: Findings) -> Path:
-    """Write it into the run's folder."""
+    """Write `timm.csv` into the run's folder; return the file."""
     path = findings.run.folder / "timm.csv"
     table = frame(findings)
     write_atomic(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -28,7 +27,7 @@ def write(findings: Findings) -> Path:
 
 
 def frame(findings: Findings) -> pd.DataFrame:
-    """Return the rows, in the order of the ranking."""
+    """Return the rows in ranked order."""
     rows = [
         _row(findings, row) for _, row in findings.backbones.iterrows() if row["status"] == "ok"
     ]

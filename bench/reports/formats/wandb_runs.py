@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.findings import Findings
-from bench.reports.formats import need
+from bench.reports.formats import import_optional
 from bench.reports.formats.series import Series, all_series
 
 FOLDER = "wandb"
 
 
 def write(findings: Findings) -> Path:
-    """Write the runs, replacing earlier ones."""
-    wandb = need("wandb", "wandb")
+    """Write the runs in place of earlier ones; return their folder."""
+    wandb = import_optional("wandb", "wandb")
     folder = findings.run.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     for series in all_series(findings):
         _log(wandb, findings.run.folder, series)
     for path in folder.rglob("*"):
-        # Links to logs in the user's home: no command writes into a run whose links lead out of it.
+        # W&B links to logs in the user's home, and a run with links out of it is refused.
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             path.unlink()
     return folder

@@ -1,12 +1,12 @@
-"""`report.html`, the interactive report, and `results/index.html`, the page of all runs.
+"""`report.html`, the interactive report, and `results/index.html`, the list of all runs.
 
-blocks      sections of blocks (`bench/reports/sections`) as data
+blocks      sections as data for the page
 index       the runs of a results folder
 
-A page is one self-contained file: styles, scripts and data inside it, nothing is loaded. The data
-are JSON that no browser parses as markup, and a content security policy allows only the
-script of this page: a class named `<script>` is a name. Large data are in blocks of their own,
-which the page decodes on first use.
+A page is one self-contained file with its styles, scripts and data. The data are JSON that no
+browser parses as markup, and a content security policy allows only the script of this page, so a
+class named `<script>` is harmless. Large data are in elements of their own, which the page decodes
+on first use.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from bench.analysis.metrics.classification import Predictions
 from bench.data import thumbnails
 from bench.reports.blocks import Image, Section, Table
 from bench.reports.galleries import Gallery
-from bench.reports.html.blocks import Json, number, section_data, text
+from bench.reports.html.blocks import Json, rounded, section_data, text
 from bench.types import Split
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("dom.js", "chart.js", "panel.js", "map.js", "table.js", "images.js", "page.js")
-DEPTH = 5  # to the rows of a section's tables
-BLOCK_DEPTH = 2  # to the images of a backbone
+DEPTH = 5  # levels of the page's data encoded part by part: down to the rows of tables
+BLOCK_DEPTH = 2  # the same for large data: down to the images of a backbone
 _AS_CODES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
-PER_CELL = 36  # images that a cell of a confusion matrix shows at most, most confident first
-PER_BACKBONE = 1500
-MAX_PICTURES = 4_000_000  # bytes of the pictures that tables show, and of training images
-OF_RUN = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
+PER_CELL = 36  # images in a cell of a confusion matrix, the most confident first
+PER_BACKBONE = 1500  # images in all cells
+MAX_PICTURES = 4_000_000  # bytes of pictures in tables and of training images
+FOOTER = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
 
 def page(findings: Findings, shown: Sequence[Section]) -> Iterator[str]:
-    """Return the parts of the `report.html` of these sections."""
+    """Return the parts of `report.html` with these sections."""
     pictures = _pictures(findings.run.folder, shown)
-    return page_of(findings.run.name, shown, pictures, OF_RUN, _answers(findings))
+    return page_of(findings.run.name, shown, pictures, FOOTER, _predictions(findings))
 
 
 def page_of(
@@ -56,9 +56,9 @@ def page_of(
     footer: str,
     images: Json | None = None,
 ) -> Iterator[str]:
-    """Return the parts of a page of sections, the first of which is its head; `pictures` are JPEG
-    files, by place in the test split or by path, `images` those of the confusion matrices."""
-    # Each made when it is written: all at once would take more memory than all that follows.
+    """Return the parts of a page of sections, of which the first is its head. `pictures` are JPEG
+    files by index in the test split or by path; `images` are those of the confusion matrices."""
+    # Converted one by one when they are written, which saves memory.
     drawn = {s.name: partial(section_data, s) for s in shown if s.about or s.blocks}
     embedded = {
         name: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
@@ -72,8 +72,8 @@ def page_of(
 
 
 def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
-    """Return the pictures that the run kept of its test images, by place in the split, and, as
-    far as there is room, those in tables by path and of training images."""
+    """Return the run's thumbnails of test images, by index, and, up to `MAX_PICTURES` bytes, the
+    pictures in tables, by path, and thumbnails of training images."""
     found = {str(place): jpeg for place, jpeg in thumbnails.read_thumbnails(folder).items()}
     blocks = [block for section in shown for block in section.blocks]
     room = MAX_PICTURES
@@ -93,19 +93,19 @@ def _pictures(folder: Path, shown: Iterable[Section]) -> dict[str, bytes]:
     return found
 
 
-def _answers(findings: Findings) -> Json:
-    """Return the images of the cells of each confusion matrix, by `true,predicted`: place, mean
-    confidence, how many seeds."""
+def _predictions(findings: Findings) -> Json:
+    """Return the images in the cells (`true,predicted`) of each confusion matrix: index, mean
+    confidence, number of seeds."""
     split = findings.run.dataset.splits.get("test", Split((), ()))
     classes = findings.run.dataset.classes
-    known = {
+    by_label = {
         n: seeds for n, seeds in findings.predictions.items() if len(seeds[0].labels) == len(split)
     }
-    backbones = {text(label): _cells(seeds, len(classes)) for label, seeds in known.items()}
+    backbones = {text(label): _cells(seeds, len(classes)) for label, seeds in by_label.items()}
     images = {entry[0] for cells in backbones.values() for cell in cells.values() for entry in cell}
     return {
         "classes": list(map(text, classes)),
-        "seeds": {text(label): len(seeds) for label, seeds in known.items()},
+        "seeds": {text(label): len(seeds) for label, seeds in by_label.items()},
         "files": {i: text(split.ids[i]) for i in sorted(images)},
         "backbones": backbones,
     }
@@ -115,28 +115,29 @@ def _cells(
     predictions: Sequence[Predictions], classes: int
 ) -> dict[str, list[tuple[int, float | None, int]]]:
     labels = predictions[0].labels
+    # One code for each pair of image and predicted class, over all seeds.
     images = np.tile(np.arange(len(labels)), len(predictions))
-    answers = images * classes + np.concatenate([one.predicted for one in predictions])
-    codes, where, seeds = np.unique(answers, return_inverse=True, return_counts=True)
+    pairs = images * classes + np.concatenate([one.predicted for one in predictions])
+    codes, where, seeds = np.unique(pairs, return_inverse=True, return_counts=True)
     sure = np.bincount(where, np.concatenate([one.confidence for one in predictions])) / seeds
-    true, said = labels[codes // classes], codes % classes
+    true, predicted = labels[codes // classes], codes % classes
     cells: dict[str, list[tuple[int, float | None, int]]] = {}
     taken = 0
-    # Mistakes first, most confident first: they are what a reader looks for.
-    for place in np.lexsort((-sure, true == said)):
+    # Wrong predictions come first, the most confident ones at the top.
+    for place in np.lexsort((-sure, true == predicted)):
         if taken == PER_BACKBONE:
             break
-        found = cells.setdefault(f"{true[place]},{said[place]}", [])
+        found = cells.setdefault(f"{true[place]},{predicted[place]}", [])
         if len(found) < PER_CELL:
-            found.append((int(codes[place] // classes), number(sure[place], 3), int(seeds[place])))
+            found.append((int(codes[place] // classes), rounded(sure[place], 3), int(seeds[place])))
             taken += 1
     return cells
 
 
 def _document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the page of `data`, drawn by files of `static/`; `blocks` are decoded on demand.
+    """Yield the page of `data`, drawn by the scripts in `static/`; `blocks` are decoded on demand.
 
-    In parts, as the page of thousands of trials would take several times its length.
+    It is yielded in parts, because a page of thousands of trials would take much memory at once.
     """
     style, scripts = _read("page.css"), "\n".join(map(_read, SCRIPTS))
     script = f'"use strict";\n(() => {{\n{scripts}\n}})();'
@@ -159,13 +160,13 @@ def _document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) ->
 
 
 def script_json(value: Any, depth: int = DEPTH) -> Iterator[str]:
-    """Yield JSON for a script element: ASCII, with no character that could end the element. A part
-    may be a function that makes it."""
+    """Yield JSON for a script element, in ASCII without characters that could end the element. A
+    value may be a function that returns it; the first `depth` levels are encoded part by part."""
     if callable(value):
         value = value()
     if depth and isinstance(value, Mapping):
         for number, (key, part) in enumerate(value.items()):
-            yield f"{',' if number else '{'}{_dense(str(key))}:"
+            yield f"{',' if number else '{'}{_dump(str(key))}:"
             yield from script_json(part, depth - 1)
         yield "}" if value else "{}"
     elif depth and isinstance(value, list):
@@ -174,10 +175,10 @@ def script_json(value: Any, depth: int = DEPTH) -> Iterator[str]:
             yield from script_json(part, depth - 1)
         yield "]" if value else "[]"
     else:
-        yield _dense(value)
+        yield _dump(value)
 
 
-def _dense(value: Any) -> str:
+def _dump(value: Any) -> str:
     dense = json.dumps(value, allow_nan=False, separators=(",", ":"), default=lambda make: make())
     return dense.translate(_AS_CODES)
 

@@ -1,4 +1,4 @@
-"""Sections of blocks as data for the page, which `static/page.js` shows."""
+"""Sections as data for the page, which `static/page.js` shows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from bench.analysis import format as fmt
 from bench.analysis.escape import one_line, shorten
 from bench.reports.blocks import (
-    Answers,
     Block,
     Column,
     Commands,
+    ConfusionCount,
     Estimate,
     Image,
     Link,
@@ -26,8 +26,8 @@ from bench.reports.blocks import (
     Statement,
     Table,
     Value,
+    sort_value,
 )
-from bench.reports.blocks import number as figure
 from bench.reports.charts import Cells, Chart, Line, Points, Spread
 from bench.reports.ticks import scaled
 
@@ -37,19 +37,19 @@ Json = dict[str, Any]
 
 
 def text(value: object, most: int = LONG) -> str:
-    """Return one line without control codes; markup is safe, because the page sets text only."""
+    """Return one line without control characters; the page never parses it as markup."""
     return shorten(one_line(str(value)), most)
 
 
-def number(value: float | None, digits: int = 6) -> float | None:
-    """Return a figure with as many digits as a picture needs; `None` if there is none."""
+def rounded(value: float | None, digits: int = 6) -> float | None:
+    """Return a figure with a few significant digits; `None` if it is missing or not finite."""
     if value is None or not isfinite(value):
         return None
     return float(f"{float(value):.{digits}g}")
 
 
 def section_data(section: Section) -> Json:
-    """Return the section with its blocks."""
+    """Return a section and its blocks as JSON data."""
     return {
         "title": text(section.title),
         "about": text(section.about, LONGEST),
@@ -60,11 +60,11 @@ def section_data(section: Section) -> Json:
 def _block(block: Block) -> Json:
     match block:
         case Statement():
-            said = {"sentence": block.sentence, "certainty": block.certainty, "lead": block.lead}
-            shares = [[text(label), number(one), fmt.tenths(one)] for label, one in block.shares]
+            texts = {"sentence": block.sentence, "certainty": block.certainty, "lead": block.lead}
+            shares = [[text(label), rounded(one), fmt.tenths(one)] for label, one in block.shares]
             return {
                 "kind": "statement",
-                **{name: text(words, LONGEST) for name, words in said.items()},
+                **{name: text(words, LONGEST) for name, words in texts.items()},
                 "bars": {"title": text(block.shares_title), "rows": shares},
             }
         case Table():
@@ -84,9 +84,9 @@ def _table(table: Table) -> Json:
         "folded": table.folded,
         "follows": table.follows,
         "columns": [_column(column) for column in table.columns],
-        # Made when they are encoded, one after the other: there may be thousands.
+        # Converted one by one when they are encoded, because there may be thousands.
         "rows": [partial(_cells, table.columns, row) for row in table.rows],
-        "marks": tidy(table.marks),
+        "marks": to_json(table.marks),
     }
 
 
@@ -99,7 +99,7 @@ def _column(column: Column) -> Json:
     better = f" ({column.better} is better)" if column.better != "neither" else ""
     return {
         "title": text(column.title),
-        "left": column.words,
+        "left": column.is_text,
         "about": text(f"{column.about}{unit}{better}") if column.about else "",
         "lower": column.better == "lower",
         "importance": column.importance,
@@ -112,28 +112,28 @@ def _cell(column: Column, value: Value) -> Json:
     if isinstance(value, Image):
         return {"text": "", "image": value.path}
     shown: Json = {"text": text(column.text(value))}
-    if (sorted_by := number(figure(value))) is not None:
+    if (sorted_by := rounded(sort_value(value))) is not None:
         shown["value"] = sorted_by
     match value:
         case Link():
             shown["link"] = value.file
-        case Answers():
+        case ConfusionCount():
             shown["opens"] = [text(value.label), *value.cell]
         case Range():
-            shown["ends"] = [number(end) for end in (value.low, value.middle, value.high)]
+            shown["ends"] = [rounded(end) for end in (value.low, value.middle, value.high)]
         case Estimate(middle, low=float(low), high=float(high)):
-            shown["ends"] = [number(end) for end in (low, middle, high)]
+            shown["ends"] = [rounded(end) for end in (low, middle, high)]
     return shown
 
 
-def tidy(value: Any) -> Any:
-    """Return data with figures as short as a picture needs, and texts on one line."""
+def to_json(value: Any) -> Any:
+    """Return a part of a block as JSON data, with rounded figures and one-line texts."""
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, str):
         return text(value)
     if isinstance(value, float):
-        return number(value)
+        return rounded(value)
     if isinstance(value, Cells):
         return _heat_map(value)
     if isinstance(value, Line | Points | Spread):
@@ -141,20 +141,20 @@ def tidy(value: Any) -> Any:
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, np.ndarray):
-        return [[number(one, 3) for one in row] for row in value]
+        return [[rounded(one, 3) for one in row] for row in value]
     if isinstance(value, Mapping):
-        return {name: tidy(one) for name, one in value.items()}
+        return {name: to_json(one) for name, one in value.items()}
     if isinstance(value, Sequence):
-        return [tidy(one) for one in value]
-    raise TypeError(f"a drawing cannot hold {type(value).__name__}")
+        return [to_json(one) for one in value]
+    raise TypeError(f"a block cannot contain {type(value).__name__}")
 
 
 def _heat_map(cells: Cells) -> Json:
     if cells.texts:
         return _kind(cells) | {"texts": [[cell.split("\n") for cell in row] for row in cells.texts]}
-    # Of a thousand classes nearly all cells are empty.
+    # With a thousand classes, nearly all cells are empty.
     filled = zip(*np.nonzero(cells.shades), cells.shades[cells.shades > 0].tolist(), strict=True)
-    flat = ((int(row), int(column), number(shade, 3)) for row, column, shade in filled)
+    flat = ((int(row), int(column), rounded(shade, 3)) for row, column, shade in filled)
     return {"kind": "cells", "filled": list(chain.from_iterable(flat))}
 
 
@@ -163,10 +163,10 @@ def _kind(value: Any) -> Json:
 
 
 def _fields(value: Any) -> Json:
-    """Return the fields of a part that are not as usual."""
-    given = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+    """Return the fields of a dataclass that differ from their defaults."""
+    given = ((field.name, getattr(value, field.name), field.default) for field in fields(value))
     return {
-        name: tidy(one)
-        for name, (one, usual) in given.items()
-        if usual is MISSING or (one is not usual and one != usual)
+        name: to_json(one)
+        for name, one, default in given
+        if default is MISSING or (one is not default and one != default)
     }

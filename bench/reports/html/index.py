@@ -1,7 +1,7 @@
 """`results/index.html`: every run, and the history of each backbone on each data set.
 
-Figures come from each run's `summary.csv`, accuracies from its `verdict.json`, which are written
-with its reports: a folder of a hundred runs is listed without reading their arrays.
+Accuracies come from each run's `verdict.json` and other figures from its `summary.csv`, so a folder
+of a hundred runs is listed without reading their arrays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from bench.analysis import format as fmt
 from bench.errors import BenchError
 from bench.reports.blocks import Absent, Block, Column, Link, Section, Statement, Table
-from bench.reports.charts import Axis, Chart, Mark, Panel, Points, lines
+from bench.reports.charts import Axis, Chart, Mark, Panel, Points, line_layers
 from bench.reports.html import page_of
 from bench.reports.sections.leaderboard import NO_WEIGHTS
 from bench.storage.run_folder import RunMeta, read_meta
@@ -32,7 +32,7 @@ DAMAGE = (
 )
 RUNS = (
     Column("Run"),
-    Column("Made", importance=45),
+    Column("Created", importance=45),
     Column("Data set"),
     Column("Images", fmt.whole),
     Column("Protocol"),
@@ -44,7 +44,7 @@ RUNS = (
 )
 HISTORY = (
     Column("Backbone"),
-    Column("Made", importance=45),
+    Column("Created", importance=45),
     Column("Run", importance=70),
     Column("Protocol"),
     Column("px", str),
@@ -53,14 +53,14 @@ HISTORY = (
     Column("p50", fmt.milliseconds, better="lower", importance=60),
 )
 ABOUT = (
-    "Figures of one data set and one protocol may be compared; times only where the machine was "
-    "the same. Runs with random weights have no accuracy worth a place."
+    "Compare figures only within one data set and one protocol, and times only from the same "
+    "machine. Runs with random weights have no meaningful accuracy."
 )
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One backbone in one run: means over the seeds that finished."""
+    """A backbone in a run, with means over the finished seeds."""
 
     backbone: str
     input_size: int
@@ -71,9 +71,9 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class Past:
-    """One run, as far as the list shows it."""
+    """A run as the list shows it."""
 
-    link: Link  # to its report
+    link: Link  # to the report
     meta: RunMeta
     entries: Sequence[HistoryEntry]
     failed: int
@@ -93,7 +93,7 @@ class Past:
 
 
 def write_index(results: Path) -> Path:
-    """List the runs of a results folder; returns the file."""
+    """Write `index.html`, the list of the runs of a results folder; return the file."""
     remove_stale(results, below=False)
     runs = sorted(_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
     shown = [
@@ -109,7 +109,7 @@ def write_index(results: Path) -> Path:
 
 def _counted(runs: Sequence[Past]) -> str:
     if not runs:
-        return "No run yet."
+        return "No runs yet."
     datasets = len({run.meta.dataset.fingerprint or run.name for run in runs if run.entries})
     return f"{fmt.counted(len(runs), 'run')} on {fmt.counted(datasets, 'data set')}, newest first."
 
@@ -175,10 +175,10 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
 
 
 def _all(runs: Sequence[Past]) -> Table:
-    """Return a row a run, the newest first."""
+    """Return a row for each run, the newest first."""
     rows = tuple(
         (
-            *(run.link, fmt.minute(run.meta.created), run.meta.dataset.name or "not known"),
+            *(run.link, fmt.minute(run.meta.created), run.meta.dataset.name or "unknown"),
             *(sum(run.meta.dataset.counts.values()) or None, run.protocol, len(run.entries)),
             *(run.failed or None, run.best, run.accuracy, run.recommended),
         )
@@ -188,15 +188,15 @@ def _all(runs: Sequence[Past]) -> Table:
 
 
 def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
-    """Yield the history of each data set, by content, not by name: figures on other images are not
-    comparable."""
+    """Yield the history of each data set. Data sets are told apart by content, not by name, because
+    figures on different images are not comparable."""
     by_content: dict[str, list[Past]] = {}
     for run in runs:
         if run.entries:
             by_content.setdefault(run.meta.dataset.fingerprint or run.name, []).append(run)
     for number, (fingerprint, group) in enumerate(by_content.items(), 1):
         found = [(entry, run) for run in group for entry in run.entries]
-        found.sort(key=lambda one: one[0].backbone)  # of each the newest first
+        found.sort(key=lambda one: one[0].backbone)  # stable: the newest run comes first
         rows = tuple(
             (
                 *(entry.backbone, fmt.minute(run.meta.created), run.link, run.protocol),
@@ -204,26 +204,26 @@ def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
             )
             for entry, run in found
         )
-        blocks: list[Block] = [Table("Every run of each backbone", HISTORY, rows)]
-        if layers := _courses(group):
+        blocks: list[Block] = [Table("All runs of each backbone", HISTORY, rows)]
+        if layers := _histories(group):
             axes = Axis("run, oldest to newest", whole=True), Axis("accuracy", percent=True)
             blocks.insert(0, Chart(f"history_{number}", "Accuracy", (Panel(*axes, layers),)))
-        name = group[0].meta.dataset.name or "not known"
-        about = f"Content {fingerprint[:8]}, {fmt.counted(len(group), 'run')}."
+        name = group[0].meta.dataset.name or "unknown"
+        about = f"Content hash {fingerprint[:8]}, {fmt.counted(len(group), 'run')}."
         yield Section(f"history_{number}", f"History on {name}", about, blocks)
 
 
-def _courses(runs: Sequence[Past]) -> tuple[Points, ...]:
-    """Return the accuracies of each backbone with several, the oldest first; where there are
-    several input sizes, of each."""
+def _histories(runs: Sequence[Past]) -> tuple[Points, ...]:
+    """Return the accuracy over time of each backbone that is in several runs, the oldest first.
+    Each input size has its own line."""
     sizes = {(entry.backbone, entry.input_size) for run in runs for entry in run.entries}
     times = Counter(backbone for backbone, _ in sizes)
-    courses: dict[str, list[Mark]] = {}
+    histories: dict[str, list[Mark]] = {}
     for place, run in enumerate(reversed(runs), 1):
         for entry in run.entries:
             if isinstance(entry.accuracy, float):
                 tip = (fmt.percent(entry.accuracy), run.name, run.protocol)
                 sized = at_size(entry.backbone, entry.input_size)
                 name = sized if times[entry.backbone] > 1 else entry.backbone
-                courses.setdefault(name, []).append(Mark(place, entry.accuracy, name, tip))
-    return lines({label: marks for label, marks in courses.items() if len(marks) > 1})
+                histories.setdefault(name, []).append(Mark(place, entry.accuracy, name, tip))
+    return line_layers({label: marks for label, marks in histories.items() if len(marks) > 1})

@@ -17,13 +17,13 @@ ACCURACIES = (
     Column("Images without", fmt.whole),
 )
 ABOUT_ACCURACIES = (
-    "From the stored answers, with 95% intervals. The weights are the same: they were trained on "
-    "the copies. `--on-leak drop` trains without them."
+    "Computed from the stored predictions, with 95% intervals. The models are the same, trained "
+    "with the copies; `--on-leak drop` trains without the copies."
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return what the run's audit found; nothing without one."""
+    """Return the findings of the run's audit; `None` without one."""
     kept = findings.audit
     if kept is None:
         return None

@@ -1,4 +1,4 @@
-"""Calibration: whether confidence equals accuracy."""
+"""Calibration: whether the confidence of the predictions matches their accuracy."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ from bench.analysis.metrics.calibration import (
     bin_sums,
     to_bins,
 )
-from bench.reports.blocks import Section, measured, of_metrics
+from bench.reports.blocks import Section, metric_column, metrics_table
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 
 PLACE = 20
 NOTE = (
-    "Answers grouped by their confidence; larger marks have more answers. On the diagonal a "
-    "backbone is right as often as it says, below it, it is too sure."
+    "Predictions grouped by confidence; larger marks are more predictions. On the diagonal, "
+    "accuracy equals confidence; below it, the backbone is overconfident."
 )
 FIGURES = (
-    measured("balanced_accuracy", "Bal. acc.", fmt.percent),
-    measured("roc_auc", "ROC-AUC", fmt.four_decimals),
-    measured("loss", "Loss", fmt.decimals),
-    measured("brier", "Brier", fmt.four_decimals),
-    measured("ece", "ECE", fmt.percent, importance=90),
-    measured("ece_chance", "if exact", fmt.percent),
-    measured("temperature", "Temp.", fmt.significant),
-    measured("scaled_loss", "Loss after", fmt.decimals),
-    measured("scaled_brier", "Brier after", fmt.four_decimals),
-    measured("scaled_ece", "ECE after", fmt.percent),
+    metric_column("balanced_accuracy", "Bal. acc.", fmt.percent),
+    metric_column("roc_auc", "ROC-AUC", fmt.four_decimals),
+    metric_column("loss", "Loss", fmt.decimals),
+    metric_column("brier", "Brier", fmt.four_decimals),
+    metric_column("ece", "ECE", fmt.percent, importance=90),
+    metric_column("ece_chance", "if calibrated", fmt.percent),
+    metric_column("temperature", "Temp.", fmt.significant),
+    metric_column("scaled_loss", "Loss after", fmt.decimals),
+    metric_column("scaled_brier", "Brier after", fmt.four_decimals),
+    metric_column("scaled_ece", "ECE after", fmt.percent),
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each pretrained backbone; means over the seeds."""
+    """Return a row for each pretrained backbone, with means over the seeds."""
     table = findings.backbones[findings.backbones["label"].isin(list(findings.predictions))]
     if not len(table):
         return None
     classes = len(findings.run.dataset.classes)
     panels = tuple(_panel(findings, label, classes) for label in findings.predictions)
-    figures = of_metrics("Calibration", FIGURES, (row for _, row in table.iterrows()))
-    over = ", in the mean over seeds" if findings.several_seeds else ""
+    figures = metrics_table("Calibration", FIGURES, (row for _, row in table.iterrows()))
+    over = ", means over seeds" if findings.several_seeds else ""
     return Section(
         "calibration",
         "Calibration",
-        f"Whether a backbone is right as often as its probabilities say, on the test images{over}.",
+        f"Whether the predicted probabilities match the accuracy, on the test images{over}.",
         [
             replace(figures, about=_about(findings)),
             Chart("calibration", "Reliability diagrams", panels, NOTE),
@@ -60,7 +60,7 @@ def section(findings: Findings) -> Section | None:
 
 
 def _panel(findings: Findings, label: str, classes: int) -> Panel:
-    """Draw accuracy against confidence, before and after scaling; seeds are pooled."""
+    """Draw accuracy against confidence, before and after temperature scaling; seeds are pooled."""
     seeds, after = findings.predictions[label], findings.scaled_bin_sums.get(label, ())
     before = [bin_sums(one.correct, one.confidence) for one in seeds]
     # The highest of n probabilities is at least 1/n.
@@ -80,7 +80,7 @@ def _panel(findings: Findings, label: str, classes: int) -> Panel:
             high=1.0,
             ticks=tuple(t for t in quarters if t >= least),
         ),
-        Axis("share right", percent=True, low=0.0, high=1.0, ticks=quarters),
+        Axis("accuracy", percent=True, low=0.0, high=1.0, ticks=quarters),
         tuple(layers),
         label,
         about=label,
@@ -94,8 +94,8 @@ def _points(found: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points
         Mark(
             one.confidence,
             one.accuracy,
-            f"{fmt.percent(one.accuracy)} right",
-            (f"mean confidence {fmt.percent(one.confidence)}", f"{one.images:,} answers"),
+            f"{fmt.percent(one.accuracy)} correct",
+            (f"mean confidence {fmt.percent(one.confidence)}", f"{one.images:,} predictions"),
             interval=None if scaled else one.interval(seeds),
             size=one.images / largest,
         )
@@ -103,17 +103,17 @@ def _points(found: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points
     )
     if scaled:
         return Points(marks, "after temperature scaling", colour=1, hollow=True)
-    return Points(marks, "as it is, with 95% intervals")
+    return Points(marks, "before scaling, with 95% intervals")
 
 
 def _about(findings: Findings) -> str:
     images = len(findings.run.dataset.splits["validation"])
     return (
-        f"ECE is the expected calibration error over {BINS} bins of "
-        f"equal width of the predicted class' probability; exact probabilities would show about "
-        f"the value under “if exact” on as many images. After: the logits divided by the "
-        f"temperature that fits the {images:,} validation images best; no answer changes. "
-        f"There is no temperature if validation is too small to fit one: fewer than "
-        f"{MIN_IMAGES} images, no wrong answers, or a standard error above "
-        f"{100 * MAX_STANDARD_ERROR:.0f}% of it."
+        f"ECE is the expected calibration error over {BINS} bins of equal width of the predicted "
+        f"class' probability; a calibrated backbone would show about the value under “if "
+        f"calibrated” on as many images. “After” is after temperature scaling: the logits are "
+        f"divided by the temperature that fits the {images:,} validation images best; no predicted "
+        f"class changes. No temperature is fitted if the validation set is too small: fewer "
+        f"than {MIN_IMAGES} images, no wrong predictions, or a standard error above "
+        f"{100 * MAX_STANDARD_ERROR:.0f}% of the temperature."
     )

@@ -1,4 +1,4 @@
-"""Pairwise significance: how far apart each pair is on the same test images, and p."""
+"""Pairwise significance: the difference of each pair on the same test images, and its p-value."""
 
 from __future__ import annotations
 
@@ -7,71 +7,58 @@ from bench.analysis.findings import Findings
 from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
 from bench.analysis.verdict import Pair, Verdict, listed
-from bench.reports.blocks import (
-    Block,
-    Column,
-    Range,
-    Section,
-    Table,
-    Value,
-    not_listed,
-    words,
-)
-from bench.reports.charts import Axis, Chart, Mark, differences
+from bench.reports.blocks import Column, Range, Section, Table, Value, limited_table, text_columns
+from bench.reports.charts import Axis, Chart, Mark, difference_panel
 
 PLACE = 10
 MAX_SHOWN = 300
 COLUMNS = (
-    *words("Ahead", "Behind"),
+    *text_columns("Ahead", "Behind"),
     Column("Difference", fmt.signed_points, unit="points"),
     Column("95% interval", fmt.signed_points, unit="points"),
-    Column("Stays ahead", fmt.tenths),
+    Column("P(ahead)", fmt.tenths),
     Column("p, Holm", fmt.p_value),
     Column("Significance"),
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each pair, best first; nothing unless two are compared."""
+    """Return a row for each pair, best first; `None` if fewer than two backbones are compared."""
     verdict = findings.verdict
     if not verdict.pairs:
         return None
     tested = verdict.tested
     columns = COLUMNS if tested else COLUMNS[:5]
-    rows = tuple(_row(pair, tested) for pair in verdict.pairs[:MAX_SHOWN])
-    blocks: list[Block] = [
-        _chart(verdict),
-        Table("Every pair", columns, rows, folded=True, about=_about(verdict)),
-    ]
-    blocks += not_listed(len(verdict.pairs) - MAX_SHOWN, "in `verdict.json`")
+    rows = tuple(_row(pair, tested) for pair in verdict.pairs)
+    table = Table("All pairs", columns, rows, folded=True, about=_about(verdict))
     return Section(
         "certainty",
         "Pairwise significance",
         "Differences in accuracy, in percentage points, on the same test images, with their 95% "
-        "intervals. Where an interval reaches zero, the data do not say who is better."
+        "intervals. Where an interval includes zero, the data do not show which is better."
         + worse_but_tied(verdict),
-        blocks,
+        [_chart(verdict), *limited_table(table, MAX_SHOWN, "in `verdict.json`")],
     )
 
 
 def worse_but_tied(verdict: Verdict) -> str:
-    """Explain how a backbone is worse than the best without a significant difference from it; ""
-    where none is."""
+    """Return why some backbones are worse than the best without a significant difference from it;
+    "" if there are none."""
     names = [name for name in verdict.placed("worse") if name in verdict.not_significant]
     others, pairs = len(verdict.standings) - 1, len(verdict.pairs)
     if not names or others == pairs:
         return ""
     return (
-        f" Worse, but without a significant difference: {listed(names)}. The verdict corrects for "
-        f"the {others} comparisons with the best; ties and pairwise significance for all {pairs} "
-        f"pairs, which is stricter."
+        f" Worse, but without a significant difference: {listed(names)}. The verdict is corrected "
+        f"for the {others} comparisons with the best, but ties and pairwise significance for all "
+        f"{pairs} pairs, which is stricter."
     )
 
 
 def _row(pair: Pair, tested: bool) -> tuple[Value, ...]:
     apart = Range(pair.low, pair.high, pair.difference)
     shown = (pair.better, pair.other, pair.difference, apart, pair.beats)
-    return (*shown, pair.p_holm, _words(pair)) if tested else shown
+    return (*shown, pair.p_holm, _significance(pair)) if tested else shown
 
 
 def _chart(verdict: Verdict) -> Chart:
@@ -83,7 +70,7 @@ def _chart(verdict: Verdict) -> Chart:
         name = "significant" if pair.differ else "not significant"
         found = marks[name if verdict.tested else ""]
         found.append(_mark(pair, row, names[row], tested=verdict.tested))
-    panel = differences(Axis("percentage points"), names, marks)
+    panel = difference_panel(Axis("percentage points"), names, marks)
     return Chart("differences", "Differences from the best", (panel,))
 
 
@@ -94,13 +81,13 @@ def _mark(pair: Pair, row: int, name: str, *, tested: bool) -> Mark:
         100 * pair.difference,
         row,
         name,
-        (tip, _words(pair)) if tested else (tip,),
+        (tip, _significance(pair)) if tested else (tip,),
         ends,
         about=pair.other,
     )
 
 
-def _words(pair: Pair) -> str:
+def _significance(pair: Pair) -> str:
     return "significant" if pair.differ else "no significant difference"
 
 
@@ -109,15 +96,15 @@ def _about(verdict: Verdict) -> str:
     test = (
         "McNemar's mid-p test"
         if len(verdict.seeds) == 1
-        else f"paired permutation with the spread of {len(verdict.seeds)} seeds added, mid-p"
+        else f"paired permutation test, mid-p, with the spread of {len(verdict.seeds)} seeds"
     )
     p = (
-        f"p: {test}{many}; significant at p ≤ {LEVEL}. No significant difference does not mean "
+        f"p: {test}{many}; significant at p ≤ {LEVEL}. “No significant difference” does not mean "
         f"equal."
         if verdict.tested
         else "Two seeds are too few for a test."
     )
     return (
-        f"Each interval is that of the pair alone. Stays ahead: how often, with "
+        f"Each interval is for its pair alone. P(ahead) is how often the better one is ahead with "
         f"{verdict.redrawn}, in tenths. {p}"
     )

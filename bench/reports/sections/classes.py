@@ -10,12 +10,12 @@ from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import class_scores
 from bench.analysis.mistakes import ClassRecall, class_recall
 from bench.reports.blocks import Block, Column, Section, Table
-from bench.reports.charts import Axis, Chart, Panel, accuracies
+from bench.reports.charts import Axis, Chart, Panel, accuracy_cells
 
 PLACE = 15
-MAX_GROUPED = 20  # classes of a backbone that are listed together
+MAX_GROUPED = 20  # classes; of more, only the worst are listed
 MAX_ROWS = 1000
-MAX_OPEN = 24  # rows, above which a page folds the table
+MAX_OPEN = 24  # rows; a page collapses a longer table
 COLUMNS = (
     Column("Backbone", name="label"),
     Column("Class", name="class"),
@@ -27,8 +27,8 @@ COLUMNS = (
 
 
 def section(findings: Findings) -> Section:
-    """Return a row a class of a backbone; of many classes those with the lowest F1, the lowest of
-    each backbone first."""
+    """Return a row for each class and backbone. Of many classes, only those with the lowest F1 are
+    listed, the worst of each backbone first."""
     classes = findings.run.dataset.classes
     by_label = {
         label: [
@@ -41,7 +41,7 @@ def section(findings: Findings) -> Section:
     files = {"per_class.csv": Table("Scores of each class", COLUMNS, every)}
     if not every:
         return Section("classes", "Classes", "", (), files)
-    about = "Over the test answers of all seeds." if findings.several_seeds else ""
+    about = "Computed over the test predictions of all seeds." if findings.several_seeds else ""
     shown = every
     if len(classes) > MAX_GROUPED:
         # A class without images has no F1 and goes last.
@@ -51,7 +51,7 @@ def section(findings: Findings) -> Section:
             for rows in by_label.values()
         )
         shown = tuple(chain.from_iterable(zip(*worst, strict=True)))
-        about += " The classes with the lowest F1 first; `per_class.csv` has all classes."
+        about += " Classes with the lowest F1 come first; `per_class.csv` has all classes."
     title = "Precision, recall and F1 of each class"
     table = Table(title, COLUMNS, shown, folded=len(shown) > MAX_OPEN, about=about.strip())
     blocks: list[Block] = [table]
@@ -65,12 +65,10 @@ def _recall(found: ClassRecall, classes: tuple[str, ...]) -> Chart:
     panel = Panel(
         Axis(names=found.labels),
         Axis(names=tuple(classes[index] for index in found.classes)),
-        (accuracies(found.recall, found.labels),),
+        (accuracy_cells(found.recall, found.labels),),
     )
-    note = "Share of the images of a class that a backbone gets right, in percent; hardest first."
+    note = "Images of a class that are classified correctly, in percent; hardest class first."
     if len(found.classes) < len(classes):
-        note += (
-            f" The {len(found.classes)} classes of {len(classes):,} on which the backbones differ "
-            f"most."
-        )
+        few = f"{len(found.classes)} of {len(classes):,} classes"
+        note += f" Only the {few} on which the backbones differ most."
     return Chart("class_recall", "Recall of each class", (panel,), note)

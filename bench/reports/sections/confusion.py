@@ -1,5 +1,5 @@
-"""Confusion matrices, whose cells open their images on the page, and the classes that are mixed up
-most."""
+"""Confusion matrices, whose cells open their images on the page, and the most frequent
+confusions."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.classification import Counts
-from bench.reports.blocks import Answers, Block, Column, Section, Table, Value, words
+from bench.reports.blocks import Block, Column, ConfusionCount, Section, Table, Value, text_columns
 from bench.reports.charts import Axis, Cells, Chart, Panel
 
 PLACE = 14
-MAX_CELLS = 10_000  # off the diagonal that a matrix of many classes has, the largest
-MAX_PICTURES = 6  # backbones, the first of the table; report.html has all
-MAX_WRITTEN = 24  # classes whose cells have room for their figures
-MAX_NAMED = 50  # classes that the axes name
-MAX_LISTED = 15  # confusions of a backbone
-MIXED_UP = (
-    *words("Backbone", "True", "Taken for"),
-    Column("Answers", fmt.whole),
+MAX_CELLS = 10_000  # drawn off the diagonal of a matrix of many classes, the largest first
+MAX_PICTURES = 6  # backbones, the first of the ranked table; report.html has all
+MAX_WRITTEN = 24  # classes; with more, there is no room for figures in the cells
+MAX_NAMED = 50  # classes; with more, the axes have no names
+MAX_LISTED = 15  # confusions listed for each backbone
+CONFUSIONS = (
+    *text_columns("Backbone", "True", "Predicted"),
+    Column("Predictions", fmt.whole),
     Column("Of the class", fmt.percent),
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the matrices of all pretrained backbones that answered."""
+    """Return the matrices of all pretrained backbones that have predictions."""
     found = {n: findings.confusions[n] for n in findings.records if n in findings.confusions}
     if not found:
         return None
@@ -37,42 +37,42 @@ def section(findings: Findings) -> Section | None:
         "confusion",
         "Confusion matrix",
         tuple(_matrix(n, found[n], classes, len(findings.predictions[n])) for n in found),
-        f"Rows are the true class, columns the answer. Shade: share of a row{scale}.",
+        f"Rows are the true class, columns the predicted one. Shade: fraction of a row{scale}.",
         choice="Backbone",
         on_paper=MAX_PICTURES,
     )
-    rows = tuple(row for label in found for row in _mixed_up(label, found[label], classes))
+    rows = tuple(row for label in found for row in _confusions(label, found[label], classes))
     blocks: list[Block] = [chart]
     if rows:
-        blocks.append(Table("Most mixed up", MIXED_UP, rows, follows=chart.name))
+        blocks.append(Table("Most frequent confusions", CONFUSIONS, rows, follows=chart.name))
     return Section("confusion", chart.title, "", blocks)
 
 
 def _wrong(counts: Counts) -> Counts:
-    """Return the places of the cells off the diagonal that have answers, the largest first."""
+    """Return the flat indices of the filled cells off the diagonal, the largest count first."""
     off = counts.copy()
     np.fill_diagonal(off, 0)
     found = np.flatnonzero(off)
     return found[np.argsort(-off.flat[found], kind="stable")]
 
 
-def _mixed_up(label: str, counts: Counts, classes: Sequence[str]) -> Iterator[tuple[Value, ...]]:
-    """Yield the largest confusions of a backbone."""
+def _confusions(label: str, counts: Counts, classes: Sequence[str]) -> Iterator[tuple[Value, ...]]:
+    """Yield the most frequent confusions of a backbone."""
     for place in _wrong(counts)[:MAX_LISTED].tolist():
-        true, said = divmod(place, len(classes))
-        count = int(counts[true, said])
+        cell = true, predicted = divmod(place, len(classes))
+        count = int(counts[cell])
         share = count / int(counts[true].sum())
-        yield label, classes[true], classes[said], Answers(count, label, (true, said)), share
+        yield label, classes[true], classes[predicted], ConfusionCount(count, label, cell), share
 
 
 def _matrix(label: str, counts: Counts, classes: Sequence[str], seeds: int = 1) -> Panel:
-    """Draw the matrix of one backbone; the shade is the share of a row."""
+    """Draw the matrix of one backbone; the shade is the fraction of a row."""
     number = len(classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    right = f"{np.trace(counts):,} of {counts.sum():,} test images right"
-    note = f"{right}, sum of {seeds} seeds." if seeds > 1 else f"{right}."
+    note = f"{np.trace(counts):,} of {counts.sum():,} test images correct"
+    note += f", summed over {seeds} seeds." if seeds > 1 else "."
     if number > MAX_WRITTEN:
-        # In any order where they are equal: by place, the last classes would have none.
+        # Ties are in random order: in that of the classes, the last ones would lose all cells.
         wrong = np.random.default_rng(0).permutation(_wrong(counts))
         small = wrong[np.argsort(-counts.flat[wrong], kind="stable")][MAX_CELLS:]
         shares.flat[small] = 0
@@ -89,6 +89,6 @@ def _matrix(label: str, counts: Counts, classes: Sequence[str], seeds: int = 1) 
 
 
 def _text(count: int, share: float, classes: int) -> str:
-    if classes <= 4:  # then there is room for zeros and a decimal
+    if classes <= 4:  # there is room for zeros and a decimal
         return f"{count:,}\n{share:.1%}"
     return f"{count:,}\n{share:.0%}" if count else ""

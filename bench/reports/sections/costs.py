@@ -1,5 +1,4 @@
-"""What a trained model costs where it runs: arithmetic, memory, energy and, if a price is given,
-money."""
+"""The costs of a trained model: arithmetic, memory, energy and, with `--price-per-hour`, money."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from dataclasses import replace
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.reports.blocks import Column, Section, measured, of_metrics
+from bench.reports.blocks import Column, Section, metric_column, metrics_table
 
 PLACE = 100
 
@@ -17,16 +16,16 @@ def _amount(value: float) -> str:
 
 
 FIGURES = (
-    measured("params", "Parameters", fmt.count),
-    measured("gflops", "GFLOP an image", fmt.significant),
-    measured("utilisation", "Utilisation", fmt.percent),
-    measured("training_memory_mb", "Memory, training", fmt.megabytes),
-    measured("training_gpu_memory_mb", "GPU memory, training", fmt.megabytes),
-    measured("inference_memory_mb", "Memory, inference", fmt.megabytes),
-    measured("inference_gpu_memory_mb", "GPU memory, inference", fmt.megabytes),
-    measured("energy_j_per_1000", "J for 1,000 images", fmt.significant),
-    measured("throughput_batch", "Best batch", fmt.count),
-    measured("throughput_images_per_second", "Images/s", fmt.significant),
+    metric_column("params", "Parameters", fmt.count),
+    metric_column("gflops", "GFLOP an image", fmt.significant),
+    metric_column("utilisation", "Utilisation", fmt.percent),
+    metric_column("training_memory_mb", "Memory, training", fmt.megabytes),
+    metric_column("training_gpu_memory_mb", "GPU memory, training", fmt.megabytes),
+    metric_column("inference_memory_mb", "Memory, inference", fmt.megabytes),
+    metric_column("inference_gpu_memory_mb", "GPU memory, inference", fmt.megabytes),
+    metric_column("energy_j_per_1000", "J for 1,000 images", fmt.significant),
+    metric_column("throughput_batch", "Best batch", fmt.count),
+    metric_column("throughput_images_per_second", "Images/s", fmt.significant),
 )
 AMOUNTS = (
     Column("Cost of training", _amount, "training_cost", better="lower"),
@@ -43,7 +42,7 @@ ABOUT = (
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each backbone that finished; columns without figures are left out."""
+    """Return a row for each backbone that finished, without the empty columns."""
     ok = findings.backbones[findings.backbones["status"] == "ok"]
     if not len(ok) or ok["gflops"].isna().all():
         return None
@@ -51,10 +50,10 @@ def section(findings: Findings) -> Section | None:
     price = findings.run.meta.price_per_hour
     about = ABOUT
     if price:
-        about += f" Costs are at {price:g} an hour."
+        about += f" Costs are computed at {price:g} per hour."
         shown += AMOUNTS
         second = price / 3600
         images = 1e6 / ok["throughput_images_per_second"]
         ok = ok.assign(training_cost=second * ok["train_seconds"], images_cost=second * images)
-    table = of_metrics("Costs", shown, (row for _, row in ok.iterrows()))
+    table = metrics_table("Costs", shown, (row for _, row in ok.iterrows()))
     return Section("costs", "Costs", "", [replace(table, about=about)])

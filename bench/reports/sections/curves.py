@@ -1,4 +1,4 @@
-"""Training curves: loss and accuracy of each epoch, phase by phase, a line a seed."""
+"""Training curves: loss and accuracy of each epoch, with a line for each seed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from bench.reports.charts import Axis, Chart, Line, Mark, Panel, Points, Span
 from bench.types import PhaseResult, Record
 
 PLACE = 30
-ABOUT = "Loss and accuracy by epoch, a line a seed. A ring marks the epoch whose weights were kept."
-Placed = Sequence[tuple[PhaseResult, int]]  # phases, each with the epochs before it
+ABOUT = (
+    "Loss and accuracy by epoch, one line for each seed. A ring marks the epoch whose weights were "
+    "kept."
+)
+Placed = Sequence[tuple[PhaseResult, int]]  # phases, each with the number of epochs before it
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the curves of every backbone that trained, all seeds in one panel."""
+    """Return the curves of every trained backbone, with all seeds in one panel."""
     panels: list[Panel] = []
     for label, records in findings.records.items():
         trained = [r for r in records if r.status == "ok" and any(p.epochs for p in r.phases)]
@@ -29,9 +32,9 @@ def section(findings: Findings) -> Section | None:
     return Section("curves", "Training", ABOUT, [Chart("curves", "Training", tuple(panels))])
 
 
-def starts(records: Sequence[Record]) -> list[int]:
-    """Return after how many epochs each phase starts, and where the last one ends: the same for
-    every seed, so that one that stopped early leaves a gap."""
+def phase_starts(records: Sequence[Record]) -> list[int]:
+    """Return the number of epochs before each phase, then the total. They are the same for every
+    seed: a seed that stopped early leaves a gap."""
     found = [0]
     for index in range(max(len(record.phases) for record in records)):
         lengths = [len(r.phases[index].epochs) for r in records if index < len(r.phases)]
@@ -40,7 +43,7 @@ def starts(records: Sequence[Record]) -> list[int]:
 
 
 def _panel(label: str, records: Sequence[Record], what: str) -> Panel:
-    at = starts(records)
+    at = phase_starts(records)
     placed = [p for record in records for p in zip(record.phases, at, strict=False)]
     longest = max(records, key=lambda record: len(record.phases))
     kept = tuple(
@@ -68,7 +71,7 @@ def _panel(label: str, records: Sequence[Record], what: str) -> Panel:
 
 
 def _line(placed: Placed, what: str, name: str, colour: int) -> Line:
-    """Return all phases of all seeds as one line, broken between them."""
+    """Return all phases of all seeds as a single line with breaks."""
     points = [point for phase, start in placed for point in _points(phase, start, what)]
     return Line(
         tuple(x for x, _ in points), tuple(y for _, y in points), name, colour, dashed=colour > 0

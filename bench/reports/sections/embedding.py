@@ -1,4 +1,4 @@
-"""Embedding map: the test images as a trained model places them, by class and by right or wrong."""
+"""Embedding map: the test images in the feature space of a trained model, by class."""
 
 from __future__ import annotations
 
@@ -15,38 +15,43 @@ from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points
 
 PLACE = 18
-MAX_BACKBONES = 6  # the first of the table; each has as many points as the map has images
-COLOURS = (0, 1, 2, 5, 6, 7)  # of classes; red is for mistakes
+MAX_BACKBONES = 6  # the first of the ranked table
+COLOURS = (0, 1, 2, 5, 6, 7)  # of classes, in the palette; red is for wrong predictions
 WRONG = 3
 OTHERS = "other classes"
 ABOUT = (
     "The first two principal components of each test image's features, scaled to length 1, in the "
-    "trained model: images close to each other look alike to it. A ring is a wrong answer. Two "
-    "components show a part of the variance only: classes that overlap here need not be mixed up."
+    "trained model: images close to each other have similar features. A ring is a wrong "
+    "prediction. Two components show only part of the variance: classes may overlap here and not "
+    "be confused."
 )
 UMAP = (
-    " UMAP, the other map, keeps each image next to those most like it: it parts groups that "
-    "overlap in two components, but the distances between groups and their sizes mean little."
+    " The other map, by UMAP, keeps each image close to the most similar ones. It separates groups "
+    "that overlap in two components, but the sizes of groups and their distances mean little."
 )
-NO_UMAP = " Where `umap-learn` is installed, a run has a map by UMAP too."
+NO_UMAP = " With `umap-learn` installed, a run also has a map by UMAP."
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a map for each of the first backbones whose model was kept."""
+    """Return maps of the first backbones whose features were kept."""
     found = findings.explanations
     shown = list(found.items())[:MAX_BACKBONES]
     if not shown:
         return None
     panels = tuple(panel for label, one in shown for panel in _panels(findings, label, one))
     more, choice = (UMAP, "Map") if len(panels) > len(shown) else (NO_UMAP, "Backbone")
-    few = f" Of the first {MAX_BACKBONES} of the table." if len(found) > MAX_BACKBONES else ""
+    few = (
+        f" Only the first {MAX_BACKBONES} of the ranked table."
+        if len(found) > MAX_BACKBONES
+        else ""
+    )
     title = "Map of the test images"
     chart = Chart("embedding", title, panels, choice=choice)
     return Section("embedding", title, f"{ABOUT}{more}{few}", [chart])
 
 
 def _panels(findings: Findings, label: str, one: Explanations) -> Iterator[Panel]:
-    """Yield the map by principal components and, where there is one, that by UMAP."""
+    """Yield the map by principal components, then the map by UMAP if there is one."""
     first, second = (
         Axis(f"{which} component, {fmt.percent(share)} of the variance")
         for which, share in zip(("first", "second"), one.map.shares, strict=True)
@@ -69,9 +74,10 @@ def _panel(
         if right[point]:
             return Mark(x, y, size=0.0)
         image = one.map.images[point]
-        answer = f"{classes[predictions.labels[image]]} → {classes[predictions.predicted[image]]}"
-        sure = f"{fmt.percent(predictions.confidence[image])} sure"
-        return Mark(x, y, ids[image], (answer, sure), size=0.0)
+        true_class, predicted = predictions.labels[image], predictions.predicted[image]
+        confidence = f"{fmt.percent(predictions.confidence[image])} confident"
+        tip = f"{classes[true_class]} → {classes[predicted]}", confidence
+        return Mark(x, y, ids[image], tip, size=0.0)
 
     coloured = dict(zip(most_mistaken(true, right), COLOURS, strict=False))
     others = ~np.isin(true, list(coloured))
@@ -80,20 +86,20 @@ def _panel(
         (OTHERS, others, None),
     ]
     rings = tuple(Mark(*places[i].tolist()) for i in np.flatnonzero(~right))
-    layers = [Points(rings, "wrong answers", WRONG, hollow=True)]
-    for told in (right, ~right):  # mistakes last, so that nothing covers them
+    layers = [Points(rings, "wrong predictions", WRONG, hollow=True)]
+    for drawn in (right, ~right):  # wrong predictions last, so that nothing covers them
         layers += [
-            Points(tuple(map(mark, np.flatnonzero(members & told).tolist())), name, colour)
+            Points(tuple(map(mark, np.flatnonzero(members & drawn).tolist())), name, colour)
             for name, members, colour in kinds
         ]
     title, first, second = named
     note = f"Seed {one.record.trial.seed}, {len(true):,} of {len(ids):,} test images."
-    drawn = tuple(layer for layer in layers if layer.marks)
-    return Panel(first, second, drawn, title, label, note, height=0.6)
+    filled = tuple(layer for layer in layers if layer.marks)
+    return Panel(first, second, filled, title, label, note, height=0.6)
 
 
 def most_mistaken(true: Counts, right: NDArray[np.bool_]) -> list[int]:
-    """Return the classes with the most mistakes, in the order of the classes."""
+    """Return the indices of the classes with the most wrong predictions, in ascending order."""
     found, members = np.unique(true, return_inverse=True)
     wrong = np.bincount(members, ~right, minlength=len(found))
     return sorted(found[np.argsort(-wrong, kind="stable")[: len(COLOURS)]].tolist())

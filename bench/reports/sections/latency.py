@@ -1,4 +1,4 @@
-"""How the timed queries of one image spread, backbone by backbone."""
+"""Latency: the distribution of the timed queries of one image, for each backbone."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.scores import Score
-from bench.reports.blocks import Block, Section, measured, of_metrics
-from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, drawn_of, lines
+from bench.reports.blocks import Block, Section, metric_column, metrics_table
+from bench.reports.charts import Axis, Chart, Mark, Panel, Spread, limit_note, line_layers
 from bench.types import RANDOM_INIT
 
 PLACE = 80
 PERCENTILES = ("p50", "p90", "p99")
 FIGURES = (
-    *(measured(f"latency_{name}_ms", name, fmt.milliseconds) for name in PERCENTILES),
-    measured("latency_iqr_ms", "Middle half", fmt.milliseconds),
-    measured("latency_queries", "Queries", fmt.whole),
+    *(metric_column(f"latency_{name}_ms", name, fmt.milliseconds) for name in PERCENTILES),
+    metric_column("latency_iqr_ms", "IQR", fmt.milliseconds),
+    metric_column("latency_queries", "Queries", fmt.whole),
 )
-NOTE = "A tick is a query. The box holds the middle half, its line is the median."
-MAX_DRAWN = 240  # queries drawn; beyond that every n-th of them in order of their length
+NOTE = "A tick is a query. The box spans the quartiles; its line is the median."
+MAX_DRAWN = 240  # ticks; of more queries, evenly spaced ones in sorted order
 ABOUT = (
-    "Every timed query of one image, pixels to probabilities, after the warm-up, fastest first. "
-    "A percentile is left out where too few queries support it."
+    "All timed queries of one image after the warm-up, from pixels to probabilities; the fastest "
+    "backbone comes first. A percentile is omitted where there are too few queries for it."
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each backbone that was timed, fastest first."""
+    """Return a row for each timed backbone, fastest first; `None` if none was timed."""
     rows = {row["label"]: row for _, row in findings.backbones.iterrows()}
     timed = findings.timed
     queries = {n: one.milliseconds for n, one in timed.items() if one.milliseconds is not None}
     if not queries:
         return None
     fastest = sorted(queries, key=lambda label: float(np.median(queries[label])))
-    table = of_metrics("Latency of one image", FIGURES, (rows[label] for label in fastest))
+    table = metrics_table("Latency of one image", FIGURES, (rows[label] for label in fastest))
     spreads = tuple(
         _spread(place, label, timed[label], rows[label]) for place, label in enumerate(fastest)
     )
@@ -57,14 +57,14 @@ def _spread(place: int, label: str, one: Score, row: pd.Series[Any]) -> Spread:
     tip = [f"{n}: {fmt.milliseconds(v)}" for n, v in shown.items() if pd.notna(v)]
     tip.append(f"{len(taken):,} queries")
     if one.quartiles is None:
-        tip.append("too few queries for the middle half")
+        tip.append("too few queries for quartiles")
     if not one.record.pretrained:
         tip.append(f"{RANDOM_INIT}: times are valid")
     return Spread(place, tuple(drawn.tolist()), label, tuple(tip), one.quartiles)
 
 
 def _throughput(rates: Mapping[str, Mapping[int, float]]) -> Chart:
-    """Draw images per second against the batch size, a line a backbone."""
+    """Draw images per second against the batch size, with a line for each backbone."""
     marks = {
         label: [
             Mark(batch, rate, label, (f"batches of {batch}", f"{fmt.significant(rate)} images/s"))
@@ -74,6 +74,8 @@ def _throughput(rates: Mapping[str, Mapping[int, float]]) -> Chart:
     }
     batches = sorted({mark.x for found in marks.values() for mark in found})
     x = Axis("batch size", log=True, ticks=tuple(batches))
-    panel = Panel(x, Axis("images/s", log=True), lines(marks))
-    note = f"All images of all queries over their total time.{drawn_of(len(marks))}"
+    panel = Panel(x, Axis("images/s", log=True), line_layers(marks))
+    note = (
+        f"The number of images in all queries, divided by their total time.{limit_note(len(marks))}"
+    )
     return Chart("throughput", "Throughput by batch size", (panel,), note)

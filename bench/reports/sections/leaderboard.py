@@ -1,7 +1,7 @@
-"""Results: the ranked table, a row a backbone; metrics declare their own columns. Where weights are
-random, only times and sizes mean something: such rows have a table of their own.
+"""Results: the ranked table with a row for each backbone, whose columns the metrics declare.
+Backbones with random weights are in a second table, of times and sizes only.
 
-Every metric is in `summary.csv`, with all its digits.
+`summary.csv` has every metric, with all digits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.reports.blocks import (
     Section,
     Table,
     Value,
-    measured,
+    metric_column,
 )
 from bench.reports.sections.certainty import worse_but_tied
 from bench.types import RANDOM_INIT
@@ -35,28 +35,27 @@ PLACE = 1
 TIMES_ONLY = "Times only: no pretrained weights"
 NO_WEIGHTS = Absent("no pretrained weights", "no weights")
 EXPLANATION = (
-    "Accuracy and loss are on the held-out test set; the 95% interval is Wilson's and covers "
-    "several seeds too. "
-    "Training is the time from cold caches to a trained model. p50 and p90 are the latency of one "
-    "image through the whole model, preprocessing included."
+    "Accuracy and loss are on the held-out test set. The 95% interval is Wilson's; with several "
+    "seeds it covers their spread. Training is the time to a trained model without any cache. p50 "
+    "and p90 are latencies of one image through the whole model, preprocessing included."
 )
 STANDING_EXPLANATION = (
-    "Verdict: best; within the margin if the 95% intervals of the differences from all others show "
-    "that; worse if they rule out that it is as good as the best; otherwise undecided."
+    "Verdict: “within the margin” if the 95% intervals of the differences from all others show it; "
+    "“worse” if they exclude that it is as good as the best; otherwise “undecided”."
 )
 TIES_EXPLANATION = (
-    "Backbones that share a letter under Ties do not differ significantly, which does not make "
-    "them equal."
+    "Backbones that share a letter under Ties do not differ significantly, which does not mean "
+    "that they are equal."
 )
 RANK = Column(
     "#", fmt.whole, name="rank", better="lower", about="rank by test accuracy", importance=100
 )
 STANDING = (
-    Column("Verdict", name="verdict", about="how each compares with the best", importance=68),
+    Column("Verdict", name="verdict", about="comparison with the best", importance=68),
     Column(
         "Ties",
         name="ties",
-        about="those that share a letter do not differ significantly",
+        about="backbones that share a letter do not differ significantly",
         importance=65,
     ),
     Column("P(first)", fmt.tenths, name="p_first", better="higher", importance=45, shaded=True),
@@ -64,7 +63,7 @@ STANDING = (
 
 
 def section(findings: Findings) -> Section:
-    """Return the ranked table, and that of what has times only."""
+    """Return the ranked table, and the table of backbones that have only times."""
     if not len(findings.table):
         return Section("leaderboard", "Results", "No trial finished.", brief=True)
     ranked = table(findings)
@@ -81,8 +80,8 @@ def section(findings: Findings) -> Section:
 
 
 def table(findings: Findings) -> Table:
-    """Return a row a backbone, or a trial where trials must not be averaged; none whose weights
-    are random."""
+    """Return the ranked table: a row for each backbone, or each trial where trials must not be
+    averaged, without those that have random weights."""
     frame = findings.table[~untrained(findings.table)]
     title = "Backbones, ranked by test accuracy"
     standing = [c for c in STANDING if _known(frame, "p_first") and _known(frame, c.name)]
@@ -122,7 +121,7 @@ def _table(
 
 
 def explanation(findings: Findings) -> str:
-    """Explain the columns."""
+    """Return sentences that explain the columns of the ranked table."""
     parts = [EXPLANATION]
     if findings.averaged:
         parts.insert(0, "Means over seeds ± standard deviation.")
@@ -130,7 +129,7 @@ def explanation(findings: Findings) -> str:
         parts.append(STANDING_EXPLANATION)
         if any(standing.ties for standing in findings.verdict.standings):
             parts.append(TIES_EXPLANATION + worse_but_tied(findings.verdict))
-        parts.append(f"P(first) is how often each is first with {findings.verdict.redrawn}.")
+        parts.append(f"P(first) is how often a backbone is first with {findings.verdict.redrawn}.")
     return " ".join(parts)
 
 
@@ -147,13 +146,13 @@ def _known(frame: pd.DataFrame, name: str) -> bool:
 
 def _column(metric: Metric) -> Column:
     own = metric.column
-    assert own is not None  # of those that declare one
-    column = measured(metric.name, own.title, own.show, own.importance)
+    assert own is not None
+    column = metric_column(metric.name, own.title, own.show, own.importance)
     return replace(column, name=metric.name.removesuffix("_low"), strip=bool(own.up_to))
 
 
 def _cell(metric: Metric, row: pd.Series[Any]) -> Value:
-    """Return what a metric says of a row; no answer of random weights means anything."""
+    """Return the cell of a metric; accuracy has none with random weights."""
     own, value = metric.column, row[metric.name]
     assert own is not None
     if metric.name == "accuracy" and row["status"] == "ok" and row["weights"] == RANDOM_INIT:
@@ -166,7 +165,7 @@ def _cell(metric: Metric, row: pd.Series[Any]) -> Value:
 
 
 def _name(row: pd.Series[Any]) -> str:
-    """Return the label, marked if something failed; random init is part of the label itself."""
+    """Return the label, with the number of failed seeds, if any."""
     label = str(row["label"])
     if row["status"] != "ok":
         return f"{label} (failed)"

@@ -1,18 +1,28 @@
-"""Which backbone to take when there are few images: accuracy at each size of the training set."""
+"""Learning curves: accuracy by the number of training images."""
 
 from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.learning import BestAtSize, LearningCurves, Point
-from bench.reports.blocks import Block, Column, Estimate, Notes, Section, Table, figures, notes
-from bench.reports.charts import Axis, Chart, Mark, Panel, drawn_of, lines
+from bench.reports.blocks import (
+    Block,
+    Column,
+    Estimate,
+    Notes,
+    Section,
+    Table,
+    figure_columns,
+    note_list,
+)
+from bench.reports.charts import Axis, Chart, Mark, Panel, limit_note, line_layers
 
 PLACE = 50
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row a backbone, a column a size; then the best at each."""
+    """Return a row for each backbone and a column for each size, and the best backbone at each
+    size."""
     found = findings.learning
     if found is None:
         return None
@@ -22,7 +32,7 @@ def section(findings: Findings) -> Section | None:
         about = _about(findings)
         blocks.append(_chart(found))
         if found.best:
-            blocks.append(notes(_sentence(best, findings.margin) for best in found.best))
+            blocks.append(note_list(_sentence(best, findings.margin) for best in found.best))
         blocks.append(_table(found))
     failed = tuple(
         (record.trial.title, record.reason)
@@ -41,16 +51,16 @@ def _table(found: LearningCurves) -> Table:
     for label, points in found.points.items():
         at = {point.images: _estimate(point) for point in points}
         rows.append((label, *map(at.get, found.sizes)))
-    columns = (Column("Backbone"), *figures(fmt.percent, *titles))
+    columns = (Column("Backbone"), *figure_columns(fmt.percent, *titles))
     return Table("Accuracy by the number of training images", columns, tuple(rows))
 
 
 def _file(found: LearningCurves) -> Table:
-    """Return one row a point."""
+    """Return `learning_curve.csv`: a row for each backbone and size."""
     columns = (
         Column("label"),
         Column("fraction", fmt.significant),
-        *figures(fmt.whole, "train_images", "seeds"),
+        *figure_columns(fmt.whole, "train_images", "seeds"),
         Column("accuracy", fmt.percent),
     )
     rows = tuple(
@@ -68,8 +78,8 @@ def _estimate(point: Point) -> Estimate:
 def _chart(found: LearningCurves) -> Chart:
     marks = {n: [_mark(n, point) for point in points] for n, points in found.points.items()}
     x = Axis("training images (logarithmic)", log=True, ticks=tuple(map(float, found.sizes)))
-    panel = Panel(x, Axis("test accuracy", percent=True), lines(marks))
-    note = f"Bars are 95% intervals, shifted so that none hides another.{drawn_of(len(marks))}"
+    panel = Panel(x, Axis("test accuracy", percent=True), line_layers(marks))
+    note = f"Bars are 95% intervals, shifted so that they do not overlap.{limit_note(len(marks))}"
     return Chart("learning_curves", "Learning curves", (panel,), note)
 
 
@@ -84,7 +94,7 @@ def _about(findings: Findings) -> str:
     what = "test images and seeds" if findings.several_seeds else "test images"
     return (
         f"Test accuracy by the number of training images, {over} 95% intervals over {what}. "
-        f"Each smaller set has its share of every class, is a subset of the larger ones, and is "
+        f"Each smaller set keeps the class proportions, is a subset of the larger ones, and is "
         f"drawn again for each seed. All validation and test images are used. The number of epochs "
         f"is the same, so fewer images also mean fewer steps."
     )

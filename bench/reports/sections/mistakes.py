@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared
-from bench.reports.blocks import Block, Column, Section, Table, Value, words
-from bench.reports.galleries import Gallery, Near, Shot, Shots
+from bench.reports.blocks import Block, Column, Section, Table, Value, text_columns
+from bench.reports.galleries import ContactSheet, Gallery, Near, Shot
 from bench.types import Split
 
 PLACE = 16
 COLUMNS = (
     Column("#", fmt.whole),
-    *words("Image", "Label", "Taken for"),
+    *text_columns("Image", "Label", "Predicted"),
     Column("Confidence", fmt.percent),
 )
 DOWN, ACROSS = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 
 def section(findings: Findings) -> Section | None:
-    """Return what all get wrong, most suspect first, then galleries of each backbone."""
+    """Return the images that all backbones misclassify, then a gallery for each backbone."""
     if not any(findings.mistakes.values()):
         return None
     images = ShownImages(findings)
@@ -35,9 +35,9 @@ def section(findings: Findings) -> Section | None:
         rows = tuple(images.row(number, one) for number, one in enumerate(suspects, 1))
         blocks.append(Table("Images that every backbone gets wrong", COLUMNS, rows, folded=True))
         shots = tuple(
-            images.shot(s, f"wrong by all {len(s.by_backbone)}", *s.by_backbone) for s in suspects
+            images.shot(s, f"wrong with all {len(s.by_backbone)}", *s.by_backbone) for s in suspects
         )
-        sheet = Shots(shots, about="True → predicted; the most confident first.")
+        sheet = ContactSheet(shots, about="True → predicted; the most confident first.")
         title = "Pictures of what every backbone misclassifies"
         blocks.append(Gallery("label_suspects", title, (sheet,), listed=True))
     sheets = tuple(
@@ -49,7 +49,7 @@ def section(findings: Findings) -> Section | None:
 
 
 def _explained(findings: Findings) -> str:
-    """Say what heatmaps and neighbours are, and what they cost."""
+    """Return sentences about heatmaps and nearest neighbours, with the time that they took."""
     costs = [(one.record.seconds, len(one.images)) for one in findings.explanations.values()]
     if not (images := sum(count for _, count in costs)):
         return ""
@@ -57,12 +57,12 @@ def _explained(findings: Findings) -> str:
         sum(seconds.get(part, 0.0) for seconds, _ in costs) for part in ("heatmaps", "neighbours")
     )
     return (
-        f"Heatmaps show what of an image speaks for the wrong answer: gradient times activation of "
-        f"the last feature map; {fmt.milliseconds(1000 * heatmaps / images)} an image. Under an "
-        f"image are the training images whose features are nearest to its own, with their label "
-        f"and the cosine: one that is nearly the same under another label is a label to check. "
-        f"Loading a model and searching them took {fmt.duration(neighbours / len(costs))} a "
-        f"backbone."
+        f"Heatmaps show the parts of an image that support the wrong prediction: gradient times "
+        f"activation of the last feature map ({fmt.milliseconds(1000 * heatmaps / images)} for "
+        f"each image). Below an image are the training images with the nearest features, with "
+        f"their label and the cosine similarity: if one is nearly the same but has another label, "
+        f"check both labels. Loading a model and searching took "
+        f"{fmt.duration(neighbours / len(costs))} for each backbone."
     )
 
 
@@ -75,15 +75,15 @@ def _shared(findings: Findings) -> str:
         return "No image is misclassified by every pretrained backbone."
     listed = f" The first {MAX_SHARED} are listed." if found > MAX_SHARED else ""
     return (
-        f"{found:,} of {images:,} test images are wrong with each of the {together} pretrained "
-        f"backbones. The more confident all of them are, the more likely the label is wrong: look "
-        f"at these first. Confidence is the mean over the backbones of the probability given to "
-        f"their wrong answers.{listed}"
+        f"{found:,} of {images:,} test images are misclassified by each of the {together} "
+        f"pretrained backbones. The more confident these are, the more likely the label is wrong: "
+        f"the most suspect images come first. Confidence is the mean over the backbones of the "
+        f"probability of their wrong predictions.{listed}"
     )
 
 
 class ShownImages:
-    """Test images by name, with the names of their classes."""
+    """Test images with the names of their files and classes."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -100,18 +100,21 @@ class ShownImages:
             suspect.confidence / len(suspect.by_backbone),
         )
 
-    def sheet(self, label: str, found: Sequence[Mistake]) -> Shots:
+    def sheet(self, label: str, found: Sequence[Mistake]) -> ContactSheet:
         """Return the most confident mistakes of one backbone."""
         shown = found[:MAX_PER_BACKBONE]
         about = f"{len(found):,} images wrong in most seeds"
         if len(found) > len(shown):
             about += f"; the most confident {len(shown)}"
-        return Shots(tuple(self.shot(one, sure(one), label) for one in shown), label, f"{about}.")
+        return ContactSheet(
+            tuple(self.shot(one, confidence_text(one), label) for one in shown), label, f"{about}."
+        )
 
-    def shot(self, one: Mistake | Suspect, words: str, *labels: str) -> Shot:
-        """Return an image with what the first of these backbones that explains it has to say."""
+    def shot(self, one: Mistake | Suspect, caption: str, *labels: str) -> Shot:
+        """Return an image with the heatmap and neighbours of the first of these backbones that has
+        them."""
         title = f"{self._classes[one.true]} → {self._classes[one.predicted]}"
-        shot = Shot(one.image, title, words, self._file(one.image))
+        shot = Shot(one.image, title, caption, self._file(one.image))
         found = [self._findings.explanations[n] for n in labels if n in self._findings.explanations]
         found = [explained for explained in found if one.image in explained.images]
         if not found:
@@ -132,7 +135,7 @@ class ShownImages:
 
 
 def _strongest(heatmap: NDArray[np.float64]) -> str:
-    """Say where a heatmap is strongest."""
+    """Return where a heatmap has its largest value, in words."""
     if not heatmap.any():
         return "nowhere"
     rows, columns = heatmap.shape
@@ -141,9 +144,9 @@ def _strongest(heatmap: NDArray[np.float64]) -> str:
     return "centre" if down == across == 1 else f"{DOWN[down]} {ACROSS[across]}"
 
 
-def sure(mistake: Mistake) -> str:
-    """Say how sure a backbone was of a wrong answer."""
-    words = f"{fmt.percent(mistake.confidence)} sure"
+def confidence_text(mistake: Mistake) -> str:
+    """Return the confidence of a wrong prediction and how many seeds made it, in words."""
+    text = f"{fmt.percent(mistake.confidence)} confident"
     if mistake.seeds == 1:
-        return words
-    return f"{words}, {mistake.wrong_seeds} of {mistake.seeds} seeds"
+        return text
+    return f"{text}, {mistake.wrong_seeds} of {mistake.seeds} seeds"

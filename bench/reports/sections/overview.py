@@ -1,4 +1,4 @@
-"""The head of every report: the verdict, what was run, and what a reader must be warned of."""
+"""The head of every report: the verdict, what was run, and warnings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_CHANCES = 5
 
 
 def section(findings: Findings) -> Section:
-    """Return it, under the name of the run."""
+    """Return the section, with the name of the run as its title."""
     verdict, known = findings.verdict, facts.facts(findings)
-    if made := fmt.minute(findings.run.meta.created):
-        known.append(("Made", made))
+    if created := fmt.minute(findings.run.meta.created):
+        known.append(("Created", created))
     blocks: list[Block] = [
         Statement(
             verdict.sentence,
@@ -28,14 +28,14 @@ def section(findings: Findings) -> Section:
         ),
         Facts(tuple(known), "What was run"),
     ]
-    if told := warnings(findings):
-        blocks.append(Notes(tuple(("", warning) for warning in told), warning=True))
+    if found := warnings(findings):
+        blocks.append(Notes(tuple(("", warning) for warning in found), warning=True))
     return Section("overview", findings.run.name, "", blocks, brief=True)
 
 
 def _chances(verdict: Verdict) -> tuple[tuple[str, float], ...]:
-    """Return who may be first and how often, the likeliest first: two at least, if two were
-    compared."""
+    """Return the backbones that may be first, with P(first), the likeliest first; at least two if
+    two were compared."""
     known = [(one.label, one.first) for one in verdict.standings if one.first is not None]
     known.sort(key=lambda one: -one[1])
     possible = sum(share > 0 for _, share in known)

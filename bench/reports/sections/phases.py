@@ -1,4 +1,4 @@
-"""Whether each phase helped or hurt, and training against validation figures."""
+"""Phases: whether each one helped or hurt, and training against validation figures."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.gains import Fit, PhaseOutcome, outcomes
 from bench.analysis.statistics.intervals import Gain
-from bench.reports.blocks import Column, Range, Section, Table, Value, figures, words
+from bench.reports.blocks import Column, Range, Section, Table, Value, figure_columns, text_columns
 from bench.types import PhaseResult, Record
 
 PLACE = 40
 COLUMNS = (
-    *words("Backbone", "Phase"),
+    *text_columns("Backbone", "Phase"),
     Column("Test acc.", fmt.percent),
-    *figures(fmt.signed_points, "Change", "95% interval"),
-    Column("It"),
-    *figures(fmt.percent, "Best: train", "Best: val.", "Last: train", "Last: val."),
-    *figures(fmt.decimals, "Val. loss, best", "Val. loss, last"),
+    *figure_columns(fmt.signed_points, "Change", "95% interval"),
+    Column("Effect"),
+    *figure_columns(fmt.percent, "Best: train", "Best: val.", "Last: train", "Last: val."),
+    *figure_columns(fmt.decimals, "Val. loss, best", "Val. loss, last"),
 )
 OF_TRIALS = (
     Column("Backbone"),
     Column("Seed", str),
-    *words("Phase", "Starts from", "Views"),
+    *text_columns("Phase", "Starts from", "Views"),
     Column("Trained", fmt.count, unit="parameters"),
     Column("Epochs", str),
     Column("Stopped"),
     Column("Kept", str),
     Column("Val. acc.", fmt.percent),
-    *figures(fmt.duration, "Compile", "Train"),
+    *figure_columns(fmt.duration, "Compile", "Train"),
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each phase; nothing if no record has phases."""
+    """Return a row for each backbone and phase; `None` if no record has phases."""
     found = outcomes(findings)
     if not any(outcome.best for outcome in found):
         return None
@@ -66,19 +66,20 @@ def _phase(label: str, record: Record, phase: PhaseResult) -> tuple[Value, ...]:
 
 def _about(findings: Findings) -> str:
     return (
-        f"Change of test accuracy relative to the previous phase, in points, on the same images"
-        f"{' and seeds' * findings.several_seeds}. It helped or hurt only if the interval excludes "
-        f"no change."
+        f"Change is the difference in test accuracy from the previous phase, in points, on the "
+        f"same images{' and seeds' * findings.several_seeds}. A phase helped or hurt only if the "
+        f"interval excludes zero."
     )
 
 
 def _figures(findings: Findings) -> str:
     return (
-        f"Best is the epoch whose weights were kept, last the last one trained"
-        f"{'; means over seeds' * findings.several_seeds}. Where no epoch was better than the "
-        f"weights before the phase, those are kept, with no training figure. Training figures are "
-        f"computed during training, with dropout and augmentation. Training far above validation, "
-        f"and a validation loss that rises from the best epoch to the last, mean overfitting."
+        f"Best is the epoch whose weights were kept, last is the last one trained"
+        f"{'; means over seeds' * findings.several_seeds}. If no epoch improved on the weights "
+        f"before the phase, those are kept and have no training figure. Training figures are "
+        f"computed during training, with dropout and augmentation. Training accuracy far above "
+        f"validation, and a validation loss that rises from the best epoch to the last, indicate "
+        f"overfitting."
     )
 
 

@@ -1,4 +1,4 @@
-"""What training gains over simple classifiers on the frozen features."""
+"""Probes: the gain of training over simple classifiers on the frozen features."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from bench.reports.blocks import (
     Section,
     Table,
     Value,
-    figures,
-    words,
+    figure_columns,
+    text_columns,
 )
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points
 from bench.types import Record
 
 PLACE = 41
 TITLES = {"knn_accuracy": "k-NN", "logistic_accuracy": "Logistic"}
-APART = 0.2  # between the marks of a backbone, in rows
+APART = 0.2  # distance between the marks of a backbone, in rows
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each pretrained backbone; nothing if no probe was fitted."""
+    """Return a row for each pretrained backbone; `None` if no probe was fitted."""
     found = probe_comparisons(findings)
     if not found:
         return None
@@ -61,12 +61,12 @@ def section(findings: Findings) -> Section | None:
 
 def _about(findings: Findings) -> str:
     return (
-        f"Test accuracy of two classifiers on the pooled features of the frozen network, "
-        f"k nearest neighbours and a logistic regression, next to that of the trained model"
-        f"{', means over seeds' * findings.several_seeds}. Gain is that of the trained model over "
-        f"the probe that was better on the validation images, in points, on the same test images: "
-        f"training helped or hurt only if the interval excludes zero. `probes.csv` has an interval "
-        f"for each accuracy."
+        f"Test accuracy of two classifiers on the pooled features of the frozen network, k nearest "
+        f"neighbours and a logistic regression, next to that of the trained "
+        f"model{', means over seeds' * findings.several_seeds}. Gain is the lead of the trained "
+        f"model over the probe that was better on the validation images, in points, on the same "
+        f"test images: training helped or hurt only if the interval excludes zero. `probes.csv` "
+        f"has an interval for each accuracy."
     )
 
 
@@ -85,7 +85,7 @@ def _row(one: ProbeComparison, named: Mapping[str, str]) -> tuple[Value, ...]:
 
 
 def _chart(found: Sequence[ProbeComparison], named: Mapping[str, str]) -> Chart:
-    """Draw the accuracies of a backbone in one row, one above the other."""
+    """Draw the accuracies of each backbone in one row, above each other."""
     layers = []
     for place, (name, title) in enumerate(named.items()):
         marks = []
@@ -102,12 +102,12 @@ def _chart(found: Sequence[ProbeComparison], named: Mapping[str, str]) -> Chart:
 
 
 def _file(found: Sequence[ProbeComparison], named: Mapping[str, str]) -> Table:
-    """Return each accuracy with its interval, and the gain with its own."""
+    """Return `probes.csv`: each accuracy and the gain, with their intervals."""
     columns = (
         Column("label"),
-        *figures(fmt.percent, *named),
+        *figure_columns(fmt.percent, *named),
         Column("gain", fmt.signed_points),
-        *words("training", "best_probe"),
+        *text_columns("training", "best_probe"),
     )
     rows: list[tuple[Value, ...]] = []
     for one in found:

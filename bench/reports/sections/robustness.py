@@ -1,4 +1,4 @@
-"""Accuracy on corrupted test images."""
+"""Robustness: accuracy on corrupted test images."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.robustness import Robustness
 from bench.analysis.statistics import wilson
-from bench.reports.blocks import Block, Column, Estimate, Section, Table, Value, words
-from bench.reports.charts import Axis, Chart, Panel, Span, accuracies
+from bench.reports.blocks import Block, Column, Estimate, Section, Table, Value, text_columns
+from bench.reports.charts import Axis, Chart, Panel, Span, accuracy_cells
 
 PLACE = 70
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each pretrained backbone; a corruption's column is a mean over strengths."""
+    """Return a row for each pretrained backbone; corruptions are means over their strengths."""
     found = findings.robustness
     if not found:
         return None
@@ -26,14 +26,14 @@ def section(findings: Findings) -> Section | None:
         for label, row in found.items()
     )
     first = next(iter(found.values()))
-    titles = ("As they are", "Corrupted", *first.corruptions)
+    titles = ("Clean", "Corrupted", *first.corruptions)
     shares = (Column(title, fmt.percent, better="higher", shaded=True) for title in titles)
     images, there = first.images, len(findings.run.dataset.splits["test"])
     _, strengths = first.correct.shape
     which = f"all {there:,}" if images == there else f"{images:,} class-balanced of {there:,}"
     over = "Means over seeds. " if findings.several_seeds else ""
     about = (
-        f"{over}Accuracy on {which} test images, clean and corrupted; Corrupted is the mean over "
+        f"{over}Accuracy on {which} test images, clean and corrupted. Corrupted is the mean over "
         f"all corruptions, each the mean over {strengths} strengths. `robustness.csv` has "
         f"every strength with its 95% interval. Noise and JPEG are applied to the pixels at the "
         f"network's input size, so compare backbones of the same input size."
@@ -44,7 +44,7 @@ def section(findings: Findings) -> Section | None:
 
 
 def _chart(found: Mapping[str, Robustness]) -> Chart:
-    """Draw a row a backbone; the first column is the clean images."""
+    """Draw a row for each backbone; the first column is on the clean images."""
     shares = np.array([[share for _, _, share in _shares(row)] for row in found.values()])
     first = next(iter(found.values()))
     count = first.correct.shape[1]
@@ -55,19 +55,19 @@ def _chart(found: Mapping[str, Robustness]) -> Chart:
     panel = Panel(
         Axis("strength", names=tuple(str(strength) for _, strength, _ in _shares(first))),
         Axis(names=tuple(found)),
-        (accuracies(shares, tuple(found)),),
+        (accuracy_cells(shares, tuple(found)),),
         spans=tuple(spans),
     )
     return Chart("robustness", "Accuracy on corrupted images, %", (panel,))
 
 
 def _file(found: Mapping[str, Robustness]) -> Table:
-    """Return one row for each backbone, corruption and strength; strength 0 is the clean image.
+    """Return `robustness.csv`: a row for each backbone, corruption and strength; 0 is clean.
 
     The interval is Wilson's over the images, at the mean over the seeds.
     """
     columns = (
-        *words("label", "corruption"),
+        *text_columns("label", "corruption"),
         Column("strength", fmt.whole),
         Column("accuracy", fmt.percent),
         Column("images", fmt.whole),
@@ -87,7 +87,7 @@ def _file(found: Mapping[str, Robustness]) -> Table:
 
 
 def _shares(row: Robustness) -> Iterator[tuple[str, int, float]]:
-    """Yield the accuracy as the images are, then under each corruption and strength."""
+    """Yield the accuracy on clean images, then that of each corruption and strength."""
     yield "none", 0, row.clean_correct / row.images
     for kind, shares in zip(row.corruptions, row.corrupted.tolist(), strict=True):
         for strength, share in enumerate(shares, 1):

@@ -1,4 +1,4 @@
-"""The trained models as deployed: a row for each runtime of a backbone."""
+"""Runtimes: the trained models as deployed, with a row for each backbone and runtime."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ COLUMNS = (
 )
 SHOWN = range(len(COLUMNS) - 1)  # reasons are listed below the table
 ABOUT = (
-    "Each artefact was loaded again from its file, and answered every test image. Same as Keras "
-    "is the share of them that it calls the same, Largest diff. the largest difference of any "
-    "probability. The backbones of one runtime were timed in turns; the runtimes one after the "
-    "other. `runtimes.csv` has all digits."
+    "Each artefact was loaded again from its file and classified every test image. Same as Keras "
+    "is the fraction of images with the same predicted class; Largest diff. is the largest "
+    "difference of any probability. The backbones of one runtime were timed in turns, the runtimes "
+    "one after the other. `runtimes.csv` has all digits."
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the section; nothing where only the reference was requested, and it worked."""
+    """Return a row for each backbone and runtime; only the file if nothing but Keras was
+    measured."""
     found = findings.runtimes
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Which backbones were screened, who was left out when, on what evidence and at what cost."""
+"""Screening: which backbones were dropped, in which round, on what evidence and at what cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from bench.analysis.screening import (
     load,
     rank_correlation,
 )
-from bench.reports.blocks import Column, Range, Section, Statement, Table, Value, figures, words
+from bench.reports.blocks import (
+    Column,
+    Range,
+    Section,
+    Statement,
+    Table,
+    Value,
+    figure_columns,
+    text_columns,
+)
 
 PLACE = 15
 JUDGED = {"probes": "training images, cross-validated", "head": "validation images"}
@@ -28,17 +37,17 @@ OUTCOMES = {
     "failed": "failed: {reason}",
 }
 ROUNDS = (
-    *words("Round", "Judged on"),
-    *figures(fmt.whole, "Images", "Entered", "Dropped", "Over budget", "Failed", "Went on"),
-    Column("Took", fmt.duration),
-    Column("Best dropped", fmt.percent, about="the chance of it, estimated"),
-    Column("Best over budget", fmt.percent, about="the chance of it, estimated"),
-    Column("Rank correlation", fmt.decimals, about="with the test accuracy of those run in full"),
+    *text_columns("Round", "Judged on"),
+    *figure_columns(fmt.whole, "Images", "Entered", "Dropped", "Over budget", "Failed", "Went on"),
+    Column("Time", fmt.duration),
+    Column("Best dropped", fmt.percent, about="estimated probability"),
+    Column("Best over budget", fmt.percent, about="estimated probability"),
+    Column("Rank correlation", fmt.decimals, about="with the test accuracy of full runs"),
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return the rounds and a row for each backbone; nothing for a run without a screening."""
+    """Return the rounds and a row for each backbone; `None` for a run without screening."""
     found = load(findings.run.folder)
     if found is None:
         return None
@@ -49,11 +58,11 @@ def section(findings: Findings) -> Section | None:
     about = (
         f"A round keeps every backbone whose 95% interval, paired by image, reaches within "
         f"{fmt.points(MARGIN)} of the best, and at least {LEAST}. The chance that it dropped the "
-        f"best is estimated from the images and from how far such a round is from the final "
-        f"figures: by {fmt.points(BIAS['probes'])} (standard deviation) for the probes, "
-        f"{fmt.points(BIAS['head'])} for the head, which gives the rank correlations seen on one "
-        f"data set. Backbones with random weights are left out by the budget alone, the cheapest "
-        f"last."
+        f"best is estimated from the images and from how far the accuracies of a round are from "
+        f"the final ones: {fmt.points(BIAS['probes'])} (standard deviation) for the probes, "
+        f"{fmt.points(BIAS['head'])} for the head, which gives the rank correlations observed on "
+        f"one data set. Backbones with random weights are dropped only to keep within the budget, "
+        f"the cheapest last."
     )
     files = {"screening.csv": backbones}
     return Section("screening", "Screening", about, [_statement(found), rounds, backbones], files)
@@ -70,11 +79,13 @@ def _statement(found: Screening) -> Statement:
     )
     chance = found.dropped_best
     if chance is None:
-        certainty = "No weights were pretrained: only the budget left any out, by their times."
+        certainty = (
+            "No weights are pretrained: backbones were dropped only for the budget, by times."
+        )
     else:
         certainty = f"The chance that the best was left out is estimated at {chance:.0%}."
     if found.unaffordable:
-        certainty += f" Not even probed, for the budget: {', '.join(found.unaffordable)}."
+        certainty += f" Not probed, because of the budget: {', '.join(found.unaffordable)}."
     return Statement(sentence, certainty)
 
 
@@ -102,11 +113,11 @@ def _columns(found: Screening) -> tuple[Column, ...]:
             Column("Behind", fmt.signed_points, f"{one.name}_behind", importance=20),
             Column("95% interval", fmt.signed_points, f"{one.name}_behind", importance=50),
         ]
-    return (*columns, Column("Took", fmt.duration, importance=10), Column("Outcome", importance=90))
+    return (*columns, Column("Time", fmt.duration, importance=10), Column("Outcome", importance=90))
 
 
 def _rows(found: Screening) -> tuple[tuple[Value, ...], ...]:
-    """Return a row a backbone, those that got furthest first."""
+    """Return a row for each backbone, those that reached the latest round first."""
     by_round = [{one.name: one for one in each.candidates} for each in found.rounds]
     names = dict.fromkeys(name for each in reversed(by_round) for name in each)
     rows = []
@@ -114,10 +125,10 @@ def _rows(found: Screening) -> tuple[tuple[Value, ...], ...]:
         seen = [each.get(name) for each in by_round]
         last = [one for one in seen if one is not None][-1]
         cells = [cell for one in seen for cell in _figures(one)]
-        took = sum(one.seconds for one in seen if one is not None)
+        seconds = sum(one.seconds for one in seen if one is not None)
         label = name if last.pretrained else random_init_label(name)
         outcome = OUTCOMES[last.outcome].format(reason=last.reason)
-        rows.append((label, *cells, took, outcome))
+        rows.append((label, *cells, seconds, outcome))
     return tuple(rows)
 
 

@@ -1,4 +1,4 @@
-"""The result of each learning rate of the budget, and whether the ranking depends on it."""
+"""Learning rates: the result of each one tried, and whether the ranking depends on it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bench.reports.blocks import (
     Section,
     Table,
     Value,
-    figures,
-    listed,
-    notes,
+    figure_columns,
+    limited_notes,
+    note_list,
 )
 
 PLACE = 60
@@ -24,18 +24,18 @@ COLUMNS = (
     Column("Rate", fmt.multiple),
     Column("Chosen"),
     Column("Val. loss", fmt.decimals),
-    *figures(fmt.percent, "Val. acc.", "Test acc. (held out)"),
+    *figure_columns(fmt.percent, "Val. acc.", "Test acc. (held out)"),
 )
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a row for each backbone and rate; then the pairs whose order depends on the rate."""
+    """Return a row for each backbone and rate, and the pairs whose order depends on the rate."""
     found = findings.sensitivity
     if found is None:
         return None
     name, title = "sensitivity", "Learning rates"
     if not found.rates:
-        about = "No pretrained backbone finished, so no rate is meaningful."
+        about = "No pretrained backbone finished, so no result is meaningful."
         return Section(name, title, about)
     rows = tuple(
         _row(label, rate, len(findings.records[label]))
@@ -51,9 +51,11 @@ def section(findings: Findings) -> Section | None:
         blocks.append(Notes(tuple((label, what) for label in found.at_the_edge)))
     if found.flips:
         flips = [("", _sentence(flip)) for flip in found.flips]
-        blocks.append(listed(flips, MAX_FLIPS, "by less", "The order changes with the rate"))
+        blocks.append(
+            limited_notes(flips, MAX_FLIPS, "by smaller leads", "The order changes with the rate")
+        )
     elif len(found.rates) > 1:
-        blocks.append(notes(["No two backbones change their order between the rates."]))
+        blocks.append(note_list(["No two backbones change their order between the rates."]))
     return Section(name, title, _about(findings), blocks)
 
 
@@ -70,9 +72,9 @@ def _row(label: str, rate: AtRate, seeds: int) -> tuple[Value, ...]:
 def _about(findings: Findings) -> str:
     seeds = " Means over seeds; each seed chooses its own rate." if findings.several_seeds else ""
     return (
-        f"Every backbone had the same budget: the protocol's learning rates, all phases' at once, "
-        f"times each of these. The lowest validation loss decides; ties go to the protocol's own "
-        f"rate. The test set is held out.{seeds}"
+        f"Every backbone had the same budget: the protocol's learning rates, in all phases at "
+        f"once, multiplied by each of these factors. The lowest validation loss decides; ties go "
+        f"to the protocol's own rate. The test set is held out.{seeds}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Weight soups: what averaging the weights of a backbone's seeds gives, as one model."""
+"""Weight soups: the gain from averaging the weights of a backbone's seeds into one model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from math import isnan
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.soups import WeightSoup
-from bench.reports.blocks import Column, Section, Table, Value, measured
-from bench.reports.sections.ensembles import judged_cells, judged_columns, lead_ends
+from bench.reports.blocks import Column, Section, Table, Value, metric_column
+from bench.reports.sections.ensembles import held_out_cells, held_out_columns, lead_interval
 
 PLACE = 11.5  # after the ensembles, which average probabilities
 COLUMNS = (
@@ -18,8 +18,8 @@ COLUMNS = (
     Column("Averaged", name="averaged", importance=95),
     Column("Val. best seed", fmt.percent, name="val_best", better="higher", importance=50),
     Column("Val. soup", fmt.percent, name="val_accuracy", better="higher", importance=60),
-    *judged_columns("95% interval of the lead over the best seed"),
-    measured("latency_p50_ms", "p50, one model", fmt.milliseconds, 75),
+    *held_out_columns("95% interval of the lead over the best seed"),
+    metric_column("latency_p50_ms", "p50, one model", fmt.milliseconds, 75),
     Column("Averaging", fmt.duration, name="seconds", unit="s", importance=20),
 )
 
@@ -42,9 +42,12 @@ def section(findings: Findings) -> Section | None:
 def _row(one: WeightSoup, latency: float | None) -> tuple[Value, ...]:
     tried, averaged = _listed([each.seed for each in one.soup.tried]), _listed(one.seeds)
     alone = "" if one.held_out is not None else " alone"
-    test = judged_cells(one.held_out)
+    cells = held_out_cells(one.held_out)
     best = one.soup.tried[0].val_accuracy
-    return (one.label, tried, averaged + alone, best, one.val_accuracy, *test, latency, one.seconds)
+    return (
+        *(one.label, tried, averaged + alone, best, one.val_accuracy),
+        *(*cells, latency, one.seconds),
+    )
 
 
 def _listed(seeds: Sequence[int]) -> str:
@@ -52,20 +55,20 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _result(found: Sequence[WeightSoup]) -> str:
-    """Say what averaging gains on the test images."""
+    """Return a sentence about the gain of averaging on the test images."""
     averaged = [one for one in found if one.held_out is not None]
     if not averaged:
         return "Averaging the weights of any two seeds lowers the validation accuracy."
     if gaining := [one.label for one in averaged if one.is_better]:
-        return f"Averaged seeds are better than the best of them: {', '.join(gaining)}."
+        return f"The averaged model is better than the best seed: {', '.join(gaining)}."
     leads = [
-        f"{one.label} {fmt.signed_points(j.lead)} ({lead_ends(j)})"
+        f"{one.label} {fmt.signed_points(j.lead)} ({lead_interval(j)})"
         for one in averaged
         if (j := one.held_out) is not None
     ]
     return (
-        f"No averaged model is shown to be better than the best seed of its backbone: lead in "
-        f"points, with its 95% interval: {'; '.join(leads)}."
+        f"No averaged model is shown to be better than the best seed of its backbone. Leads in "
+        f"points, with 95% intervals: {'; '.join(leads)}."
     )
 
 
@@ -77,10 +80,10 @@ def _about(findings: Findings) -> str:
         else "BatchNorm is frozen, so its statistics are the same in all seeds"
     )
     return (
-        f"The mean of the weights of several seeds of a backbone: one model, as fast and as large "
-        f"as one seed. Greedy: in the order of validation accuracy, each seed is added where the "
-        f"validation accuracy does not fall; the test images judge the result, once. The lead is "
-        f"over the seed with the best validation accuracy, on the same test images; both are one "
-        f"model, so its interval is over images alone. {norms}. `predict` and `export` take it as "
-        f"NAME@soup."
+        f"A weight soup is the mean of the weights of several seeds of a backbone: one model, as "
+        f"fast and as large as one seed. In the order of validation accuracy, each seed is added "
+        f"if the validation accuracy does not fall; only the result is judged on the test images. "
+        f"The lead is over the seed with the best validation accuracy, on the same test images; "
+        f"both are single models, so the interval covers images only. {norms}. `predict` and "
+        f"`export` accept it as NAME@soup."
     )

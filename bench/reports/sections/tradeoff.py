@@ -1,4 +1,4 @@
-"""Accuracy against each cost: a point a backbone, and the Pareto front."""
+"""Accuracy against each cost: a point for each backbone, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -34,18 +34,21 @@ NOT_RANKED = f"{RANDOM_INIT}, not ranked"
 APART: Literal["apart"] = "apart"
 KINDS: Mapping[Worth | Literal["apart"], tuple[str, int | None]] = {
     "front": ("on the Pareto front: no other is as accurate at the same cost or less", 0),
-    "undecided": ("another costs no more and is at least as accurate, not significantly", 0),
+    "undecided": (
+        "another costs no more and is at least as accurate, but not significantly more",
+        0,
+    ),
     "dominated": (
         "another costs no more and is more accurate, by the 95% interval of the difference",
         None,
     ),
-    APART: ("trained on machines that differ: not ranked by this cost", None),
+    APART: ("trained on different machines: not ranked by this cost", None),
 }
 Rows = Mapping[str, "pd.Series[Any]"]
 
 
 def section(findings: Findings) -> Section | None:
-    """Return a chart of every cost that was measured."""
+    """Return a chart for each cost that was measured."""
     table = findings.backbones
     table = table[table["accuracy"].notna() | untrained(table)]
     rows = {row["label"]: row for _, row in table.iterrows()}
@@ -71,7 +74,7 @@ def _about(findings: Findings) -> str:
 
 
 def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) -> Panel:
-    """Draw the ranked backbones with their front, and random init in a strip: its cost is valid."""
+    """Draw the ranked backbones and the Pareto front; random init, with its cost, in a strip."""
     metric = METRICS[name]
     known = {label: row for label, row in rows.items() if pd.notna(row[name])}
     random = {label: row for label, row in known.items() if row["weights"] == RANDOM_INIT}
@@ -118,7 +121,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
         Axis("test accuracy", percent=True),
         tuple(layer for layer in layers if not isinstance(layer, Points) or layer.marks),
         title,
-        note=f"Not known of {', '.join(missing)}." if missing else "",
+        note=f"Not measured for {', '.join(missing)}." if missing else "",
         strip=NOT_RANKED,
     )
 

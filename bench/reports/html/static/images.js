@@ -66,7 +66,7 @@ function opensImages(node, ...cell) {
   return node;
 }
 
-const cellTitle = ({ classes }, row, column) => (row === column ? `${classes[row]}, correct` : `${classes[row]} taken for ${classes[column]}`);
+const cellTitle = ({ classes }, row, column) => (row === column ? `${classes[row]}, correct` : `${classes[row]} predicted as ${classes[column]}`);
 
 function showImages(node, label, row, column, count, closed) {
   const { seeds, files, backbones } = block("answers");
