@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.execution.check.subject import calibrate
+from bench.execution.check.subject import calibrate_batchnorm
 from bench.execution.plan import choose_backbones
 from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes
@@ -47,7 +47,7 @@ def main() -> int:
         head = build_head(Head(), network.features_shape, 2)
         initialise_head(head, seed=0)
         images = _images(arguments.images, network.input_size)
-        calibrate(network, images)
+        calibrate_batchnorm(network, images)
         model = network.classifier(head)
         failed |= _compare_counts(backbone.name, model)
         _spread_out(head, _keras(model, images))

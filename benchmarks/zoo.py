@@ -117,7 +117,7 @@ def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
                 check(subject)
             except BenchError as error:
                 faults.append(str(error))
-    built = subject.own_size
+    built = subject.declared_size_model
     called = operation_labels(built)
     row = {
         "name": backbone.name,

@@ -1,8 +1,8 @@
-"""Whether a run can be reproduced: its smallest trial trained anew, from what the run stored.
+"""Verify that a run can be reproduced: train its smallest trial again and compare probabilities.
 
-Nothing of the first time is used but the records: images are decoded, the frozen part is computed
-and the head is trained again, in a process and a folder of their own. A run may be anybody's, so
-none of the code that it names is imported unless this user has run it before.
+Only the stored records are reused: images are decoded, frozen features computed and phases trained
+again, in a separate process and folder. The run may come from anybody, so code that it names is not
+imported unless this user has run it before.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ from bench.training.events import Event, Listener, Note, RecordMade
 from bench.training.job import Job
 from bench.types import Dataset, Record, SplitName
 
-# A rounding of 32-bit arithmetic is 6e-8: this much may come from another order of additions.
+# A rounding error of float32 is 6e-8; another order of additions may add up to this much.
 TOLERANCE = 1e-6
 COMPARED: tuple[SplitName, ...] = ("test", "validation")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How the probabilities of the second training differ from the first's, for one split."""
+    """The difference between the probabilities of two trainings, on one split."""
 
     images: int
-    largest: float  # of any probability
-    changed: int  # predicted classes
+    largest: float  # largest absolute difference of a probability
+    changed: int  # images whose predicted class differs
 
     @property
     def same(self) -> bool:
@@ -63,19 +63,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """What came out when a trial was trained again."""
+    """The result of training a trial again."""
 
     differences: Mapping[SplitName, Difference]
-    changed: Sequence[ChangedFact]  # since the first time: versions, machine, code
+    changed: Sequence[ChangedFact]  # versions, machine and code that differ from the first time
 
     @property
     def same(self) -> bool:
-        """Return whether the probabilities are the same, to a rounding."""
+        """Return whether the probabilities are equal within `TOLERANCE`."""
         return all(difference.same for difference in self.differences.values())
 
     @property
     def exact(self) -> bool:
-        """Return whether they are the same bit for bit."""
+        """Return whether the probabilities are equal bit for bit."""
         return all(difference.largest == 0 for difference in self.differences.values())
 
 
@@ -88,13 +88,13 @@ def verify(
     plugins: Sequence[Path] = (),
     packages: Sequence[str] = (),
 ) -> Verification:
-    """Train the record's trial again, and compare; `plugins` are those that this user names."""
+    """Train the record's trial again and compare; `plugins` and `packages` are this user's."""
     stored_protocol(run, record)
     keras_backend = keras_backend_of(record)
     if (request := recorded_request(run.meta)) is None:
         raise BenchError(
-            f"run.json of {run.name} does not hold what the run was asked for, as version 0.1 left "
-            f"it; run it again to verify it."
+            f"run.json of {run.name} does not hold the run's request, since version 0.1 wrote it; "
+            f"run it again to verify it."
         )
     trial = record.trial
     plugins = [
@@ -129,12 +129,13 @@ def verify(
         if again.status == "failed":
             raise TrialError(f"this time the trial failed: {again.reason}")
         classes = run.dataset.classes
-        found = differences(Evidence(record, classes, run.folder), Evidence(again, classes, folder))
+        before, after = Evidence(record, classes, run.folder), Evidence(again, classes, folder)
+        found = compare_probabilities(before, after)
     return Verification(found, changes(record, again))
 
 
-def smallest(run: StoredRun) -> Record:
-    """Return the finished trial that took the least time, of those whose arrays exist."""
+def smallest_trial(run: StoredRun) -> Record:
+    """Return the record of the finished trial that took the least time and has its arrays."""
     arrays = run.folder / "arrays"
     found = [
         record
@@ -147,26 +148,25 @@ def smallest(run: StoredRun) -> Record:
 
 
 def stored_protocol(run: StoredRun, record: Record) -> TrainingProtocol:
-    """Return the protocol that the run stored; an error where the trial was trained by another."""
+    """Return the protocol in `run.json`; an error if the trial was trained with another."""
     stored = fields_of(run.meta.protocol)
     del stored["digest"]
     protocol = TrainingProtocol(**stored)
     if protocol.digest != record.trial.protocol_digest:
         raise BenchError(
-            f"the protocol in run.json of {run.name} has digest {protocol.digest}, the trial was "
-            f"trained by {record.trial.protocol_digest}: run.json was changed since."
+            f"the protocol in run.json of {run.name} has digest {protocol.digest}, but the trial "
+            f"was trained with {record.trial.protocol_digest}: run.json was changed since."
         )
     return protocol
 
 
 def check_dataset(dataset: Dataset, record: Record) -> None:
-    """Raise `DatasetError` where the images are not those that the trial was trained on."""
+    """Raise `DatasetError` if the images are not those that the trial was trained on."""
     before = record.trial.dataset_fingerprint
     if dataset.fingerprint != before:
         raise DatasetError(
-            f"{dataset.name} is not what the trial was trained on: its fingerprint is "
-            f"{dataset.fingerprint[:16]}, it was {before[:16]}. Images, labels or splits have "
-            f"changed since."
+            f"{dataset.name} has changed since the trial was trained: its fingerprint is "
+            f"{dataset.fingerprint[:16]}, it was {before[:16]}. Images, labels or splits differ."
         )
 
 
@@ -183,9 +183,9 @@ def train_again(
     plugins: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
 ) -> Record:
-    """Train the record's trial into `folder`; return the new record."""
+    """Train the record's trial again in `folder`; return the new record."""
     job = Job(
-        # Whatever its code is now: where that changed the answers, they differ.
+        # Accept the code as it is now: the comparison shows whether it changed the predictions.
         trials=(replace(record.trial, code=""),),
         protocol=stored_protocol(run, record),
         dataset=dataset,
@@ -210,16 +210,16 @@ def train_again(
     try:
         executor.run(job, listen)
     except WorkerDiedError as error:
-        # The folder, and the log in it, will be gone.
-        said = [log.read_text(errors="replace") for log in folder.glob("logs/*.log")]
-        lines = [line for text in said for line in text.splitlines() if line.strip()]
+        # The log is deleted with the folder, so its last line goes into the message.
+        logs = [log.read_text(errors="replace") for log in folder.glob("logs/*.log")]
+        lines = [line for text in logs for line in text.splitlines() if line.strip()]
         last = lines[-1] if lines else "nothing"
-        raise BenchError(f"{error} The last that it said: {last}") from error
+        raise BenchError(f"{error} Its last output: {last}") from error
     return made[-1]
 
 
-def differences(before: Evidence, after: Evidence) -> Mapping[SplitName, Difference]:
-    """Compare the probabilities of both trainings on the validation and test images."""
+def compare_probabilities(before: Evidence, after: Evidence) -> Mapping[SplitName, Difference]:
+    """Compare the probabilities of two trainings on the validation and test sets."""
     found = {}
     for split in COMPARED:
         name = f"{split}_probabilities"
@@ -233,29 +233,32 @@ def differences(before: Evidence, after: Evidence) -> Mapping[SplitName, Differe
 
 
 def _recorded_plugins(run: StoredRun, backbone: str, plugins: Sequence[Path]) -> Sequence[Path]:
-    """Import the plugins that the run names if they are needed, and if this user has run them."""
+    """Import the run's plugins if the backbone needs them; return those imported.
+
+    `UsageError`: this user has not run a plugin with its present content.
+    """
     if backbone in BACKBONES:
         return ()
     foreign = unknown_plugins(plugins)
     if foreign:
         raise UsageError(
             f"{backbone} of run {run.name} comes from the plugin {str(foreign[0])!r}, which is not "
-            f"imported: as it is now, no run of yours has used it.\n"
-            f"Read it, and name it with --plugin if it is to run."
+            f"imported: no run of yours has used it with its present content.\n"
+            f"Read it, and give it with --plugin if you trust it."
         )
     load_plugins(plugins)
     return plugins
 
 
 def _dataset(run: StoredRun, record: Record, request: RecordedRequest, store: Store) -> Dataset:
-    """Return the images, found again where the run found them and checked to be the same."""
+    """Find and decode the run's images again; `DatasetError` if they have changed."""
     try:
         source, name = find_source(request.dataset)
         if source.loads_code(name):
             raise BenchError(
-                f"run {run.name} names the data set {request.dataset!r}: collections other than "
-                f"that of TensorFlow Datasets are code, which is not loaded for a run that may be "
-                f"anybody's."
+                f"run {run.name} uses the data set {request.dataset!r}, whose collection is code "
+                f"that is not part of TensorFlow Datasets; it is not loaded, since the run may "
+                f"come from anybody."
             )
         listing = list_dataset(
             request.dataset,
@@ -264,14 +267,14 @@ def _dataset(run: StoredRun, record: Record, request: RecordedRequest, store: St
             limit=request.limit,
             groups=None if request.groups is None else Path(request.groups),
         )
-    except NoDatasetError as error:  # the run named it, not this command
+    except NoDatasetError as error:  # not a usage error: the run names the data set
         raise DatasetError(str(error)) from error
     sizes = [record.trial.input_size]
     dataset = preparation.prepare(listing, sizes, store=store)
     audited = load_audit(run.folder)
     if audited is not None and audited.dropped:
-        # What the run left out then, not what an audit would leave out now: that depends on the
-        # size at which it looks, which other backbones of the run decided.
+        # Leave out the images that the run left out. A new audit might find others: it depends on
+        # the image size, which the run's other backbones determined.
         dataset = pixels.drop_images(dataset, audited.dropped, sizes, store=store, note="")
     check_dataset(dataset, record)
     return dataset

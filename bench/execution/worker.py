@@ -1,21 +1,20 @@
-"""The process that trains: `python -m bench.execution.worker`, started by an executor.
+"""The worker process, which trains and measures: `python -m bench.execution.worker`.
 
-Its arguments: when it was started, by the clock that all processes share; and the cores that it may
-use, if not all. It loads Keras at once. Its orders come on what was its standard input: to say what
-its framework computes on; and then a job, as a file, and the log for it. Its events go to what was
-its standard output, a line each (`training/events.py`). Whatever else is printed goes to the log,
-and whatever else reads standard input finds it empty. When the parent ends, the pipe of the orders
-closes, and the worker ends at once.
+An executor starts it with its start time, by the monotonic clock that all processes share, and the
+cores that it may use, if not all. It loads Keras at once. Orders arrive on its standard input: to
+report the kind of device, and then to run a job, given as a file with a log file for it. Events go
+to its standard output, one per line (`training/events.py`). Both are taken away before any other
+code runs: whatever else is printed goes to the log, and whatever else reads standard input finds it
+empty. When the parent ends, the pipe of the orders closes and the worker ends at once.
 
-To build the first network while the parent still decodes images saved no time: 0.76 to 1.00 of the
-time with it, on two cores.
+Building the first network while the parent still decodes images saved no time: a run without it
+took 0.76 to 1.00 of the time, on two cores.
 
-With `--fork` the loading is done once for many jobs: the process computes nothing itself but forks,
-for each job, a process that does the rest, and says how that ended.
+With `--fork`, Keras is loaded once for many jobs: the process computes nothing itself, but forks a
+process for each job and reports its exit code.
 
-The forkserver of `multiprocessing` is no replacement. What it forks shares the session of the
-parent, so that Ctrl-C reaches it and it cannot be killed as a group; and it goes on when the parent
-dies.
+The forkserver of `multiprocessing` is no replacement: its processes share the parent's session, so
+Ctrl-C reaches them and they cannot be killed as a group, and they outlive the parent.
 """
 
 from __future__ import annotations
@@ -42,38 +41,40 @@ from bench.training.events import Ended, Event, StageProgress, Waiting, encode
 from bench.training.job import read_job
 
 PROGRESS_SECONDS = 0.1
-MEMORIES_AT_ONCE = 2  # models whose memory is measured at once, each in its own process
+MEMORY_PROCESSES = 2  # models whose memory is measured at the same time, one process each
 
 
 class _Orders:
-    """The parent's orders, one JSON line each; taken away from standard input, so that a plugin
-    that reads there gets none of them."""
+    """Reads the parent's orders, one JSON line each.
+
+    They are taken away from standard input, so that a plugin that reads it gets none of them.
+    """
 
     def __init__(self) -> None:
-        # Without a buffer: a forked process reads its own orders and no more.
+        # Unbuffered, so that a forked process reads no more than its own orders.
         self._pipe = os.fdopen(os.dup(0), "rb", buffering=0)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
 
     def end_with_parent(self) -> None:
-        """Watch the parent from now on, whatever this process does: once it is gone, end."""
-        threading.Thread(target=self._wait_for_its_end, daemon=True).start()
+        """Start a thread that ends this process as soon as the parent is gone."""
+        threading.Thread(target=self._wait_for_parent_end, daemon=True).start()
 
     def wait(self) -> None:
-        """Wait for the next order, which is left to be read."""
+        """Wait until there is an order, without reading it."""
         if not self._poll(select.POLLIN) & select.POLLIN:
             os._exit(1)
 
     def next(self) -> dict[str, Any]:
         """Return the next order."""
         if not (line := self._pipe.readline()):
-            os._exit(1)  # the parent is gone, or had nothing to do after all
+            os._exit(1)  # the parent is gone, or needs no worker after all
         order: dict[str, Any] = json.loads(line)
         return order
 
-    def _wait_for_its_end(self) -> None:
-        self._poll(0)  # nothing but that the other end was closed
+    def _wait_for_parent_end(self) -> None:
+        self._poll(0)  # returns only when the other end of the pipe is closed
         os._exit(1)
 
     def _poll(self, events: int) -> int:
@@ -83,13 +84,13 @@ class _Orders:
         return happened
 
 
-class _Pipe:
-    """Sends lines to the parent; progress only as often as a reader could follow."""
+class _EventPipe:
+    """Sends events to the parent; progress at most every `PROGRESS_SECONDS`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._sent = 0.0  # when the last progress was
-        self._stage = ("", "")  # and of which trial
+        self._sent = 0.0  # monotonic time of the last progress event
+        self._stage = ("", "")  # its trial key and stage
 
     def __call__(self, event: Event) -> None:
         """Send an event."""
@@ -108,7 +109,7 @@ class _Pipe:
 
 
 def main() -> None:
-    """Run the job that the parent names; or jobs, one after another."""
+    """Run one job of the parent, or with `--fork` any number of them, one after another."""
     started, *options = sys.argv[1:]
     forks, cores = "--fork" in options, [word for word in options if word != "--fork"]
     parents = list(filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep)))
@@ -116,47 +117,47 @@ def main() -> None:
     orders = _Orders()
     orders.end_with_parent()
     if cores:
-        # Before a framework starts its threads: whatever it asks for, it has no more than these.
+        # Set before a framework starts its threads, so that all of them run on these cores.
         os.sched_setaffinity(0, map(int, cores))
-    pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    pipe = _EventPipe(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     locks.report = lambda text: pipe(Waiting(text))
-    # Keras, and the framework under it, load here: the parent never pays for them.
+    # Load Keras and its framework; the parent never does.
     with hide_packages(*UNUSED_BY_WORKERS), disable_gc():
         import bench.training.trial  # noqa: F401
 
     seconds = time.monotonic() - float(started)
     if not forks:
-        _work(orders, pipe, Imports(seconds))
+        _run_job(orders, pipe, Imports(seconds))
         return
-    # The thread that watches the parent holds nothing that a forked process could wait for.
+    # Forking is safe: the thread that watches the parent holds no lock.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     for number in count():
         orders.wait()
         process = os.fork()
         if process == 0:
-            orders.end_with_parent()  # a thread is not forked
-            _work_and_end(orders, pipe, Imports(seconds, reused=number > 0))
+            orders.end_with_parent()  # threads are not forked
+            _run_job_and_exit(orders, pipe, Imports(seconds, reused=number > 0))
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        # On a line of its own, whatever that process was writing when it was killed.
+        # The first line break ends a line that the process was writing when it was killed.
         pipe.line(f"\nexit {code}")
 
 
-def _work_and_end(orders: _Orders, pipe: _Pipe, imports: Imports) -> NoReturn:
+def _run_job_and_exit(orders: _Orders, pipe: _EventPipe, imports: Imports) -> NoReturn:
     code = 1
     try:
-        _work(orders, pipe, imports)
+        _run_job(orders, pipe, imports)
         code = 0
     except Exception:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)  # a framework takes a while to leave in order
+        os._exit(code)  # an orderly exit of a framework takes a while
 
 
-def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
-    """Follow the parent's orders until a job is done."""
+def _run_job(orders: _Orders, pipe: _EventPipe, imports: Imports) -> None:
+    """Follow the parent's orders until one job is done."""
     from bench.models.backends.base import current
     from bench.training.trial import run_trials
 
@@ -167,16 +168,17 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     job = read_job(Path(order["job"]))
-    _plug_in(job.plugins, job.packages)
+    _load_plugins(job.plugins, job.packages)
     BACKBONES.describe(job.descriptions)
     if job.task == "measure":
         from bench.inference.measuring.memory import IsolatedProcesses
         from bench.inference.measuring.stage import measure
 
-        # Only Linux resets a process's peak of memory, and forks as is needed here: before the
-        # framework has computed. What it computes on is asked of one that trains next.
+        # Measuring memory needs Linux, which resets a process's peak, and a fork from a process
+        # whose framework has not computed anything. So a worker that measures is never asked for
+        # its device.
         can_fork = sys.platform == "linux"
-        measure(job, pipe, IsolatedProcesses(MEMORIES_AT_ONCE) if can_fork else None)
+        measure(job, pipe, IsolatedProcesses(MEMORY_PROCESSES) if can_fork else None)
         return
     try:
         run_trials(job, pipe, imports)
@@ -184,13 +186,13 @@ def _work(orders: _Orders, pipe: _Pipe, imports: Imports) -> None:
         pipe(Ended(out_of_memory=True, message=str(error)))
 
 
-def _plug_in(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
+def _load_plugins(plugins: tuple[str, ...], packages: tuple[str, ...]) -> None:
     try:
         for broken in load_plugins([Path(p) for p in plugins], packages):
             print(broken, file=sys.stderr)
     except PluginError as error:
-        # It could be loaded when the run was planned. Its trials fail, as its backbones are not
-        # known; the log says why.
+        # It was loaded when the run was planned. Its trials fail, since their backbones are
+        # unknown; the log says why.
         print(error, file=sys.stderr)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from bench.execution.check import CHECKS, run_checks
-from bench.execution.check.subject import Subject, computed
+from bench.execution.check.subject import Subject, to_array
 from bench.models.network import initialise_head, restore, snapshot
 from bench.registry import BACKBONES, load_plugins
 
@@ -60,7 +60,7 @@ def _check_answers(subject: Subject, path: Path) -> None:
     network = subject.network
     initialise_head(subject.head, seed=0)
     if subject.backend.device().framework.startswith("tensorflow"):
-        found = computed(subject.classifier(subject.images))
+        found = to_array(subject.classifier(subject.images))
         weights = {f"weight_{n:04}": w for n, w in enumerate(snapshot(network.base.weights))}
         np.savez(path, images=subject.images, probabilities=found, **weights)
         return
@@ -68,6 +68,6 @@ def _check_answers(subject: Subject, path: Path) -> None:
         np.testing.assert_array_equal(subject.images, kept["images"])
         expected = kept["probabilities"]
         restore(network.base.weights, [kept[name] for name in sorted(kept) if "weight" in name])
-    found = computed(subject.classifier(subject.images))
+    found = to_array(subject.classifier(subject.images))
     assert np.ptp(expected[:, 0]) > LEAST_SPREAD
     assert np.abs(found - expected).max() < TOLERANCE

@@ -68,7 +68,7 @@ def test_data_that_changed_or_went_are_an_error(user: User) -> None:
     changed = in_process(user.home, "verify", "r")
     first.write_bytes(kept)
     assert changed.returncode == 1
-    assert "data is not what the trial was trained on: its fingerprint is" in changed.stderr
+    assert "data has changed since the trial was trained: its fingerprint is" in changed.stderr
     data.rename(user.home / "elsewhere")
     gone = in_process(user.home, "verify", "r")
     assert gone.returncode == 1

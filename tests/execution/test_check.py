@@ -95,7 +95,7 @@ def test_wrong_preprocessing(preprocess: Any, expected: str) -> None:
 
 
 def test_wrong_range() -> None:
-    assert "became -1..1, where preprocessed_range says 0..1" in _reason(
+    assert "became -1..1, but preprocessed_range is 0..1" in _reason(
         "range", preprocessed_range=(0.0, 1.0)
     )
 
@@ -116,16 +116,16 @@ def _twice(x: Any) -> Any:
         (_raises, "build raised ValueError: no such thing\nIt was called with input_shape=(32,"),
         ("nowhere:build", "cannot be found: ModuleNotFoundError"),
         (lambda **options: None, "returned NoneType"),
-        (lambda input_shape, **options: keras.Sequential(), "a functional keras.Model"),
+        (lambda input_shape, **options: keras.Sequential(), "a functional model"),
         (
             lambda **options: tiny.build(IMAGE),
-            "asked for (16, 16, 3) and its network takes (None, 32, 32, 3)",
+            "input_shape=(16, 16, 3), but its network takes (None, 32, 32, 3)",
         ),
-        (_builder(layers.GlobalAveragePooling2D()), "leave pooling and classifier out"),
+        (_builder(layers.GlobalAveragePooling2D()), "leave out pooling and classifier"),
         (_builder(lambda x: ops.cast(x, "int32")), "not floats"),
         (_builder(lambda x: [x, layers.ReLU()(x)]), "has 2 outputs"),
-        (_builder(_nested), "'inner' is a model with BatchNorm in it"),
-        (_builder(_twice), "'output' takes what the second call of a layer made"),
+        (_builder(_nested), "'inner' is a nested model whose BatchNorm cannot be frozen"),
+        (_builder(_twice), "'output' takes the output of a layer's second call"),
         (
             # As many weights as there are positions in the output.
             _builder(lambda x: layers.LayerNormalization(axis=(1, 2, 3))(x)),
@@ -169,7 +169,7 @@ INSIDE = replace(
 
 def test_double_rescaling() -> None:
     inside = {"build": _rescaling, "parameters": None, "layers": None, "gmacs": None}
-    assert "rescales its own input (layer 'rescale') and preprocess does so" in _reason(
+    assert "rescales its input (layer 'rescale') and preprocess does so" in _reason(
         "rescaling", **inside
     )
     twice = _reason(
@@ -227,10 +227,10 @@ def test_another_preprocessing_than_keras_own(preprocess: Any, found: str) -> No
     changes = {"build": partial(_variant, "MobileNetV2"), "preprocessed_range": None}
 
     assert _reason("rescaling", preprocess=preprocess, **changes) == (
-        f"preprocess makes {found} of 0..255; the network is Keras', whose own preprocessing for "
-        "it makes -1..1.\nDeclare preprocess="
+        f"preprocess maps 0..255 to {found}, but Keras' own preprocessing for this network maps it "
+        "to -1..1.\nDeclare preprocess="
         '"keras.applications.mobilenet_v2:preprocess_input", or the weights that expect '
-        "something else."
+        "another range."
     )
 
 
@@ -252,13 +252,13 @@ def test_keras_own_preprocessing_by_other_means_is_right() -> None:
         (("zzz", "four_add"), "the closest name is 'four_add'"),
         (
             ("two_add", "three_left", "four_add"),
-            "'three_left' is no clean cut: another branch goes past it. "
-            "The clean cuts next to it: 'two_add', 'three_join'.",
+            "'three_left' is not a clean cut: another branch bypasses it. "
+            "The nearest clean cuts: 'two_add', 'three_join'.",
         ),
         (("two_add", "one_add", "four_add"), "'one_add' comes before 'two_add' in the network"),
         (("one_add", "one_add", "four_add"), "'one_add' is named twice"),
         (("one_add", "two_add"), "last stage is 'two_add', but the network ends in 'four_add'"),
-        (("one_bn", "one_relu", "four_add"), "'one_relu' holds no weights"),
+        (("one_bn", "one_relu", "four_add"), "'one_relu' has no weights"),
     ],
 )
 def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
@@ -268,8 +268,8 @@ def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
 @pytest.mark.parametrize(
     ("built", "expected"),
     [
-        (0, "'relu_0' has another name when the network is built again: Keras numbers layers that"),
-        (1, "have no name; give its position, 22, or leave `stages` out."),
+        (0, "'relu_0' has another name when the network is built again: Keras numbers"),
+        (1, "unnamed layers; give its position, 22, or leave out `stages`."),
         (7, "'relu_7' is not a layer of this network; the closest name is 'relu@22'."),
     ],
 )
@@ -316,7 +316,7 @@ def test_an_output_that_says_nothing() -> None:
     changes["stages"] = ("one_add", "end")
     assert "the same for all images" in _reason("cuts", **changes)
     results = {r.check.name: r.text for r in run_checks(Subject(replace(RIGHT, **changes)))}
-    assert "left the head as it was" in results["frozen"]
+    assert "did not change the head" in results["frozen"]
     assert results["unfreeze"] == "cuts must pass first"
 
 
@@ -388,7 +388,7 @@ def _idle(x: Any) -> Any:
         ("cuts", _builder(lambda x: Restless()(x)), "must not be random in inference"),
         ("frozen", _builder(lambda x: Counting(name="end")(x)), "changed 'end/calls'"),
         ("unfreeze", _tied, "also changed 'one_conv'"),
-        ("unfreeze", _builder(_idle), "left 'idle' unchanged: no gradient"),
+        ("unfreeze", _builder(_idle), "did not change 'idle': no gradient"),
         (
             "save",
             _builder(lambda x: Scaled(2.0, name="end")(x)),
@@ -397,7 +397,7 @@ def _idle(x: Any) -> Any:
         (
             "save",
             _builder(lambda x: Forgetful(2.0, name="end")(x)),
-            "a layer does not save all that it computes with",
+            "a layer does not save all its settings",
         ),
     ],
 )
@@ -431,7 +431,7 @@ def test_the_command(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == right
     assert [line.split()[:2] for line in lines[1:11]] == [["✓", check.name] for check in CHECKS]
-    assert lines[11].startswith(f"  ! {right} declares no weights: it starts from random ones")
+    assert lines[11].startswith(f"  ! {right} declares no weights: unless --weights gives a folder")
     assert lines[12].startswith("  10 of 10 passed in ")
 
     assert cli.main(["check", wrong]) == 1

@@ -16,8 +16,8 @@ from bench.errors import BenchError, DatasetError
 from bench.execution.executors.inline import Inline
 from bench.execution.verify import (
     check_dataset,
-    differences,
-    smallest,
+    compare_probabilities,
+    smallest_trial,
     stored_protocol,
     train_again,
 )
@@ -57,7 +57,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Data
 def test_trained_again_it_gives_the_same(
     stored: StoredRun, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
-    record = smallest(stored)
+    record = smallest_trial(stored)
     # The second seed found everything compiled, but from cold caches it costs as much: either.
     assert record.seconds["total"] == min(r.seconds["total"] for r in stored.records)
     log = EventLog()
@@ -70,7 +70,7 @@ def test_trained_again_it_gives_the_same(
     assert again.trial.key == record.trial.key
     before = Evidence(record, dataset.classes, stored.folder)
     after = Evidence(again, dataset.classes, tmp_path / "again")
-    found = differences(before, after)
+    found = compare_probabilities(before, after)
     assert {split: d.images for split, d in found.items()} == {"test": 16, "validation": 12}
     assert all(difference.same for difference in found.values())
     assert changes(record, again) == []
@@ -83,12 +83,12 @@ def test_what_counts_as_the_same(stored: StoredRun, dataset: Dataset, tmp_path: 
         arrays = {name: np.array(array) for name, array in before.arrays.items()}
         arrays["test_probabilities"][3] += [moved, -moved]
         write_arrays(tmp_path, record.trial.key, arrays, replaces=record.arrays_sha256)
-        found = differences(before, Evidence(record, dataset.classes, tmp_path))["test"]
+        found = compare_probabilities(before, Evidence(record, dataset.classes, tmp_path))["test"]
         assert found.largest == pytest.approx(moved, rel=1e-6)
         assert (found.changed, found.same) == (changed, same)
     arrays["test_probabilities"][:5] = arrays["test_probabilities"][:5, ::-1]
     write_arrays(tmp_path, record.trial.key, arrays, replaces=record.arrays_sha256)
-    found = differences(before, Evidence(record, dataset.classes, tmp_path))["test"]
+    found = compare_probabilities(before, Evidence(record, dataset.classes, tmp_path))["test"]
     assert (found.changed, found.same) == (5, False)
 
 
@@ -96,11 +96,11 @@ def test_a_smaller_share_is_the_smallest_trial(stored: StoredRun) -> None:
     half = replace(stored.records[1].trial, fraction=0.5)
     quick = replace(stored.records[1], trial=half, seconds={"total": 0.5})
     slow = replace(stored.records[0], seconds={"total": 9.0})
-    assert smallest(replace(stored, all_records=(slow, quick))) == quick
+    assert smallest_trial(replace(stored, all_records=(slow, quick))) == quick
     failed = replace(quick, status="failed")
-    assert smallest(replace(stored, all_records=(slow, failed))) == slow
+    assert smallest_trial(replace(stored, all_records=(slow, failed))) == slow
     with pytest.raises(BenchError, match="no finished trial"):
-        smallest(replace(stored, all_records=(failed,)))
+        smallest_trial(replace(stored, all_records=(failed,)))
 
 
 def test_changed_images_or_protocols_are_refused(stored: StoredRun, dataset: Dataset) -> None:

@@ -16,7 +16,7 @@ import tiny
 from keras import layers
 
 from bench.errors import TrialError, UnknownNameError, UsageError
-from bench.execution.check.subject import calibrate
+from bench.execution.check.subject import calibrate_batchnorm
 from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes, unavailable_runtimes
 from bench.models.backends.base import current
@@ -35,7 +35,7 @@ def model() -> Any:
     network = Network(tiny.TINY, tiny.SIZE)
     head = build_head(Head(), network.features_shape, 2)
     initialise_head(head, seed=0)
-    calibrate(network, IMAGES)
+    calibrate_batchnorm(network, IMAGES)
     return network.classifier(head)
 
 

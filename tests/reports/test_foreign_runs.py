@@ -60,7 +60,7 @@ def test_verify_imports_only_plugins_that_this_user_has_run(
     assert main(words) == 2
     said = capsys.readouterr().err
     assert f"the plugin {str(plugin)!r}, which is not imported" in said
-    assert "name it with --plugin" in said
+    assert "give it with --plugin" in said
     content = plugin.read_text()
     plugin.write_text(content + "# as it was, when this user ran it\n")
     remember_plugins([plugin])
@@ -117,7 +117,7 @@ def test_collections_that_are_code_are_not_loaded(
 
     words = ["verify", "r", "--results", str(results), "--plugin", str(plugin)]
     assert main(words) == 1
-    assert ("which is not loaded for a run" in capsys.readouterr().err) == refused
+    assert ("it is not loaded, since the run" in capsys.readouterr().err) == refused
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_request_of_another_form_is_not_taken(
 
     assert main(["verify", "r", "--results", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: run.json of r does not hold what the run was asked for")
+    assert line.startswith("error: run.json of r does not hold the run's request")
 
 
 def test_an_unknown_keras_backend_is_refused(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ def main(arguments: argparse.Namespace) -> int:
     # Imported late: `verify --help` does not need them.
     from rich.console import Console
 
-    from bench.execution.verify import smallest, verify
+    from bench.execution.verify import smallest_trial, verify
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
-    record = smallest(run)
+    record = smallest_trial(run)
     trained = f"{record.trial.title}, {record.trial.input_size} px"
     console.print(f"trial       {trained}, the quickest of run {run.name}")
     verification = verify(

@@ -1,8 +1,9 @@
-"""`check`: tests an adapter before hours are spent on it; the contract of every backbone.
+"""Check a backbone's adapter before hours are spent on it: the contract of every backbone.
 
-Each check is a function of the `Subject`: it returns what it found, or raises the reason why the
-adapter is wrong. One that needs another is not tried when that one failed. Random weights, small
-inputs, no network; imports Keras, so the command imports it late.
+Each check is a function of the `Subject` that returns its finding or raises the reason why the
+adapter is wrong. A check that needs another is skipped if that one failed. The checks use random
+weights, small inputs and no network access. This package imports Keras, so the command imports it
+late.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench.execution.check.network import (
 )
 from bench.execution.check.preprocessing import check_preprocess, check_range, check_rescaling
 from bench.execution.check.stages import check_cuts, check_stages
-from bench.execution.check.subject import Subject, cause
+from bench.execution.check.subject import Subject, describe_error
 from bench.types import Backbone
 
 
@@ -30,9 +31,9 @@ from bench.types import Backbone
 class Check:
     """One property of an adapter."""
 
-    run: Callable[[Subject], str]
+    run: Callable[[Subject], str]  # returns its finding, or raises the reason
     explains: str
-    needs: str = ""  # the check without which it is not tried
+    needs: str = ""  # name of the check that must pass first
 
     @property
     def name(self) -> str:
@@ -41,12 +42,12 @@ class Check:
 
 CHECKS = (
     Check(
-        check_preprocess, "preprocessing keeps the shape and treats each image alone, always alike"
+        check_preprocess, "preprocessing keeps the shape, treats each image alone, is not random"
     ),
-    Check(check_range, "pixels of 0..255 become the declared range", "preprocess"),
+    Check(check_range, "pixels in 0..255 are mapped to the declared range", "preprocess"),
     Check(
         check_build,
-        "builds at its own and at another size, into one 4-D float output",
+        "builds at its own and at another size, with one 4-D float output",
         "preprocess",
     ),
     Check(
@@ -54,19 +55,19 @@ CHECKS = (
     ),
     Check(
         check_rescaling,
-        "pixels reach the first weights rescaled once, as Keras does it where it knows",
+        "pixels reach the first weights rescaled once, as in Keras for its own networks",
         "build",
     ),
     Check(check_stages, "each stage is a clean cut, in order, and the last is the output", "build"),
     Check(
         check_cuts,
-        "cut at its stages, the network gives part by part what it gives as a whole",
+        "cut at its stages, the network computes the same as in one piece",
         "stages",
     ),
     Check(
         check_frozen,
         "a frozen step leaves weights and BatchNorm bit-identical, and trains the head",
-        "stages",  # it is slow, and of no use without them
+        "stages",  # slow, and useless without them
     ),
     Check(check_unfreeze, "unfreezing the last stage trains its layers and nothing else", "cuts"),
     Check(
@@ -77,7 +78,7 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Result:
-    """How one check went; `text` is what it found, or the reason."""
+    """The outcome of one check; `text` is its finding, or the reason why it failed."""
 
     check: Check
     status: Literal["passed", "failed", "not tried"]
@@ -97,8 +98,8 @@ def run_checks(subject: Subject) -> Iterator[Result]:
         try:
             found = check.run(subject)
         except Exception as error:
-            # Anything can come out of a stranger's network: it is this check's reason, not our end.
-            reason = str(error) if isinstance(error, BenchError) else cause(error)
+            # An adapter may raise anything: it fails this check and must not end the command.
+            reason = str(error) if isinstance(error, BenchError) else describe_error(error)
             yield Result(check, "failed", reason, time.perf_counter() - start, error)
             continue
         passed.add(check.name)
@@ -106,10 +107,10 @@ def run_checks(subject: Subject) -> Iterator[Result]:
 
 
 def cautions(backbone: Backbone) -> list[str]:
-    """Return what is not wrong with a backbone but limits its use."""
+    """Return warnings about a backbone that passes its checks but is limited in use."""
     if backbone.weights:
         return []
     return [
-        f"{backbone.name} declares no weights: it starts from random ones unless --weights names a "
-        f"folder with its file, and what starts so is never ranked."
+        f"{backbone.name} declares no weights: unless --weights gives a folder with its file, it "
+        f"starts from random weights and is never ranked."
     ]

@@ -1,5 +1,5 @@
-"""Checks of the network: it is built as declared, training changes what it should and nothing else
-(by the real training loop), and what was trained survives being saved."""
+"""Checks of the network: it is built as declared, a training step changes the right weights, and a
+trained model survives saving."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bench.execution.check.subject import (
     IMAGES,
     LABELS,
     Subject,
-    cause,
-    computed,
-    named,
+    describe_error,
+    quote_names,
+    to_array,
 )
 from bench.models.backends.base import Array
 from bench.models.cuts import PIXELS, trained_layers
@@ -33,32 +33,32 @@ from bench.training.train import PhaseTrainer
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded
 TOLERANCE = 1e-5  # of a probability
-LEAST_SPREAD = 10 * TOLERANCE  # between images: any nearer, and all models agree
+MIN_SPREAD = 10 * TOLERANCE  # between images; below it, the comparison would show nothing
 
 
 def check_build(subject: Subject) -> str:
-    """Build at the default size and at another, with the same weights."""
+    """Build at the declared size and at another, and compare the numbers of parameters."""
     backbone = subject.backbone
     if backbone.minimum_size > backbone.input_size:
         raise CheckError(
             f"minimum_size {backbone.minimum_size} is above input_size {backbone.input_size}; "
             f"correct one of them."
         )
-    own, other = subject.own_size, subject.built.base
+    own, other = subject.declared_size_model, subject.built.base
     if own.count_params() != other.count_params() and not backbone.per_position:
         raise CheckError(
             f"{own.count_params():,} parameters at {backbone.input_size} px and "
-            f"{other.count_params():,} at {subject.size} px; weights trained at one size must "
-            f"fit any other. Leave out layers with a weight for each position, or declare "
-            f"per_position=True where loading fits them to the size."
+            f"{other.count_params():,} at {subject.size} px; weights trained at one size must fit "
+            f"any other. Leave out layers with a weight for each position, or declare "
+            f"per_position=True if loading adapts them to the size."
         )
     return f"{backbone.input_size} and {subject.size} px"
 
 
 def check_declaration(subject: Subject) -> str:
-    """Compare parameters and layers exactly, multiply-accumulates nearly."""
-    backbone, model = subject.backbone, subject.own_size
-    files_for(backbone, backbone.input_size)  # raises where "imagenet" means no published file
+    """Compare the declared parameters and layers exactly, multiply-accumulates approximately."""
+    backbone, model = subject.backbone, subject.declared_size_model
+    files_for(backbone, backbone.input_size)  # raises if "imagenet" means no published file
     parameters, layers, gmacs = model.count_params(), len(model.layers), count_macs(model) / 1e9
     wrong = []
     if backbone.parameters not in (None, parameters):
@@ -75,49 +75,49 @@ def check_declaration(subject: Subject) -> str:
     found = f"parameters={parameters:_}, layers={layers}"
     found += ", gmacs cannot be counted" if np.isnan(gmacs) else f", gmacs={gmacs:.3g}"
     declared = (backbone.parameters, backbone.layers, backbone.gmacs)
-    return found if None not in declared else f"not all is declared; found {found}"
+    return found if None not in declared else f"not all declared; found {found}"
 
 
 def check_save(subject: Subject) -> str:
-    """Compare the loaded file with the model that was trained, both on uint8 pixels."""
-    # Not compiled: for one batch that would take longer than it saves.
-    expected = probabilities(computed(subject.tail(subject.images, training=False)))
+    """Save and load the trained model, and compare its predictions for the same uint8 pixels."""
+    # Not compiled: for one batch, compiling would take longer than it saves.
+    expected = probabilities(to_array(subject.tail(subject.images, training=False)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        loaded = _saved_and_loaded(subject, path)
+        loaded = _save_and_load(subject, path)
         size = path.stat().st_size
     if loaded.inputs[0].dtype != "uint8":
-        raise CheckError(f"loaded again, the model takes {loaded.inputs[0].dtype}, not uint8.")
-    found = computed(loaded(subject.images, training=False))
+        raise CheckError(f"the loaded model takes {loaded.inputs[0].dtype}, not uint8.")
+    found = to_array(loaded(subject.images, training=False))
     difference = float(np.abs(found - expected).max())
     spread = float(np.ptp(expected[:, 0]))
-    if spread < LEAST_SPREAD:
+    if spread < MIN_SPREAD:
         raise CheckError(
             f"with random weights, the probabilities of different images differ by {spread:.1e} at "
-            f"most; they do not show whether pixels arrive correctly. Change its initial weights."
+            f"most, too little to compare models. Change the initial weights."
         )
     if not difference < TOLERANCE:
         raise CheckError(
-            f"saved and loaded, the model's probabilities differ by {difference:.1e}; a layer does "
-            f"not save all that it computes with. Let its get_config() return it."
+            f"after saving and loading, the probabilities differ by {difference:.1e}: a layer does "
+            f"not save all its settings. Return them from its get_config()."
         )
     return f"{size / 1e6:.1f} MB, greatest difference {difference:.1e}"
 
 
-def _saved_and_loaded(subject: Subject, path: Path) -> Any:
+def _save_and_load(subject: Subject, path: Path) -> Any:
     try:
         with suppress_stderr(), subject.backend.building():
-            subject.classifier.save(path)  # imports TensorFlow, also on other backends
+            subject.classifier.save(path)  # imports TensorFlow, even on other backends
             return keras.models.load_model(path, compile=False)
     except Exception as error:
         raise CheckError(
-            f"the model cannot be saved and loaded: {cause(error)}\n"
-            f"Layers of your own need @keras.saving.register_keras_serializable() and get_config()."
+            f"the model cannot be saved and loaded: {describe_error(error)}\n"
+            f"Custom layers need @keras.saving.register_keras_serializable() and get_config()."
         ) from error
 
 
 def check_frozen(subject: Subject) -> str:
-    """Train the head with the whole network in the step, so that frozen weights could change."""
+    """Train the head for a step through the whole network; frozen weights must not change."""
     network, head = subject.network, subject.head
     network.unfreeze(HEAD_PHASE)
     weights, head_weights = snapshot(network.base.weights), snapshot(head.weights)
@@ -125,19 +125,19 @@ def check_frozen(subject: Subject) -> str:
     changed = _changed(network.base.weights, weights)
     if changed:
         raise CheckError(
-            f"a step with everything frozen changed {named(changed)}; a layer must not update "
-            f"itself in inference."
+            f"a step with everything frozen changed {quote_names(changed)}; a layer must not "
+            f"update itself in inference."
         )
     if len(_changed(head.weights, head_weights)) < len(head.weights):
         raise CheckError(
-            "a step left the head as it was: no gradient comes from these features. Let the "
+            "a training step did not change the head: these features give no gradient. Let the "
             "network end in features that differ between images."
         )
     return f"{len(weights)} arrays unchanged"
 
 
 def check_unfreeze(subject: Subject) -> str:
-    """Train one step from the last stage's cut, with BatchNorm frozen."""
+    """Train the last stage for a step with BatchNorm frozen; exactly its layers must change."""
     network = subject.network
     phase = Phase("fine-tune", epochs=1, learning_rate=1e-5, unfreeze=Unfreeze("stages", 1))
     cut = network.unfreeze(phase)
@@ -150,21 +150,23 @@ def check_unfreeze(subject: Subject) -> str:
     changed = {x.name for x in network.base.layers if _changed(x.weights, before[x.name])}
     if changed - expected:
         raise CheckError(
-            f"unfreezing the last stage, with BatchNorm frozen, also changed "
-            f"{named(sorted(changed - expected))}: give each stage weights of its own."
+            f"training the last stage, with BatchNorm frozen, also changed "
+            f"{quote_names(sorted(changed - expected))}: stages must not share weights."
         )
     if not expected:
-        raise CheckError("the last stage holds nothing that can be trained; end it earlier.")
+        raise CheckError(
+            "the last stage has no trainable weights; end the stage before it earlier."
+        )
     if expected - changed:
         raise CheckError(
-            f"unfreezing the last stage left {named(sorted(expected - changed))} unchanged: no "
-            f"gradient reaches it. Take out what has no effect on the output."
+            f"training the last stage did not change {quote_names(sorted(expected - changed))}: no "
+            f"gradient reaches it. Remove layers that have no effect on the output."
         )
     return f"{counted(len(changed), 'layer')} changed, {len(norms)} BatchNorm kept"
 
 
 def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
-    """Train one step, the one that training compiles."""
+    """Run one training step, compiled as in training."""
     step = PhaseTrainer(phase, 0, tail, subject.backend).step
     result = step(step.put(inputs, LABELS.astype("int32"), np.ones(IMAGES, "float32")))
     loss = step.fetch([result])[0, 0]
@@ -176,7 +178,7 @@ def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:
 
 
 def _changed(variables: Sequence[Any], before: Sequence[Array]) -> list[str]:
-    """Return the paths of the variables that have changed in any bit."""
+    """Return the paths of the variables whose values differ in any bit from `before`."""
     return [
         variable.path
         for variable, old, new in zip(variables, before, snapshot(variables), strict=True)

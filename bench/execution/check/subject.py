@@ -1,7 +1,7 @@
-"""What the checks share: one backbone, built once at each of two sizes, and a few images for it.
+"""The backbone under check, built once at each of two sizes, with a few images.
 
-A builder or preprocessing that raises, or returns what the harness cannot use, becomes a reason
-here. What a correct network must do is tested by the checks.
+A builder or preprocessing function that raises or returns an unusable result becomes a `CheckError`
+here. The behaviour of a network that builds is tested by the checks.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from bench.types import Backbone, Reference
 
 IMAGES = 8
 HEAD_PHASE = Phase("head", epochs=1, learning_rate=1e-3)
-STEP_BETWEEN_SIZES = 32  # what any network that takes more than one size can be larger by
+STEP_BETWEEN_SIZES = 32  # px; a valid step for any network that takes several sizes
 
 
 class Subject:
-    """One backbone under check."""
+    """One backbone under check: its networks and inputs, made when a check first needs them."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
@@ -37,29 +37,30 @@ class Subject:
         self._guarded = replace(
             backbone,
             build=partial(_build, backbone),
-            preprocess=partial(preprocess, backbone.preprocess),
+            preprocess=partial(apply_preprocessing, backbone.preprocess),
         )
 
     @property
     def size(self) -> int:
-        """Return the size the network is run at: its minimum, or one other than its own."""
+        """Return the input size at which the network is run: its minimum if that is smaller than
+        the declared size, otherwise a larger one."""
         own, least = self.backbone.input_size, self.backbone.minimum_size
         return least if least < own else own + STEP_BETWEEN_SIZES
 
     @cached_property
     def built(self) -> Network:
-        """Return the network as it is built, with random weights."""
+        """Return the network at `size`, with its initial random weights."""
         return Network(self._guarded, self.size)
 
     @cached_property
     def network(self) -> Network:
-        """Return the network that is run; its random weights are scaled so that outputs differ."""
-        calibrate(self.built, self.images)
+        """Return the network to run, with BatchNorm calibrated so that outputs differ by image."""
+        calibrate_batchnorm(self.built, self.images)
         return self.built
 
     @cached_property
-    def own_size(self) -> Any:
-        """Return the network without its top at its declared size; inspected, never run."""
+    def declared_size_model(self) -> Any:
+        """Return the Keras model at the declared input size; it is inspected and never run."""
         return Network(self._guarded, self.backbone.input_size).base
 
     @cached_property
@@ -71,7 +72,7 @@ class Subject:
 
     @cached_property
     def images(self) -> Array:
-        """Return images of colour patches, which differ in more than noise."""
+        """Return images made of a few random colour patches, so that they differ clearly."""
         patches = np.random.default_rng(0).integers(0, 256, (IMAGES, 4, 4, 3), dtype="uint8")
         side = -(-self.size // 4)
         return patches.repeat(side, axis=1).repeat(side, axis=2)[:, : self.size, : self.size]
@@ -84,35 +85,35 @@ class Subject:
 
     @cached_property
     def at_stages(self) -> dict[str, Array]:
-        """Return the outputs at each stage, computed as the network was built: not compiled."""
+        """Return the output of each stage, by label, computed without compilation."""
         base, pixels = self.network.base, self.network.preprocess(self.images)
         ends = [base.operations[end].output for end in stage_ends(self.backbone, base)]
         outputs = as_list(keras.Model(base.input, ends)(pixels, training=False))
-        return dict(zip(self.stages, map(computed, outputs), strict=True))
+        return dict(zip(self.stages, map(to_array, outputs), strict=True))
 
     @cached_property
     def tail(self) -> Any:
-        """Return the whole network with its head, as a phase that trains the head takes it."""
+        """Return the whole network with its head, frozen as for a phase that trains the head."""
         return self.network.tail(PIXELS, self.head, HEAD_PHASE)
 
     @cached_property
     def classifier(self) -> Any:
-        """Return the whole model as it is deployed."""
+        """Return the model as it is deployed, from uint8 pixels to predictions."""
         return self.network.classifier(self.head)
 
 
 LABELS: Array = np.arange(IMAGES) % 2
 
 
-def preprocess(reference: Reference, images: Any) -> Any:
-    """Apply a preprocessing to a symbolic batch; what is wrong with it is a reason."""
-    function = _resolved("preprocess", reference)
+def apply_preprocessing(reference: Reference, images: Any) -> Any:
+    """Apply a preprocessing function to a symbolic batch; `CheckError` if it is wrong."""
+    function = _resolve("preprocess", reference)
     try:
         output = function(images)
     except Exception as error:
         raise CheckError(
-            f"preprocess raised {cause(error)}\n"
-            f"It must map a float32 batch of RGB in 0..255 by operations of Keras."
+            f"preprocess raised {describe_error(error)}\n"
+            f"It must transform a float32 batch of RGB in 0..255 with Keras operations."
         ) from error
     if not isinstance(output, keras.KerasTensor):
         raise CheckError(
@@ -120,67 +121,68 @@ def preprocess(reference: Reference, images: Any) -> Any:
         )
     if output.shape != images.shape or not _is_float(output):
         raise CheckError(
-            f"preprocess made {output.dtype} {output.shape} of {images.dtype} {images.shape}; "
+            f"preprocess returned {output.dtype} {output.shape} for {images.dtype} {images.shape}; "
             f"it must keep the shape and return floats."
         )
     return output
 
 
-def computed(tensors: Any) -> Array:
-    """Return what a model or a function of Keras gave, as an array."""
-    return np.asarray(ops.convert_to_numpy(tensors))
+def to_array(tensor: Any) -> Array:
+    """Return a Keras tensor as a NumPy array."""
+    return np.asarray(ops.convert_to_numpy(tensor))
 
 
-def cause(error: Exception) -> str:
-    """Return an exception in one line; of a long one both ends, which say what and why."""
+def describe_error(error: Exception) -> str:
+    """Return an exception's type and message in one line; a long message loses its middle."""
     text = " ".join(str(error).split())
     if len(text) > 240:
         text = f"{text[:120]} ... {text[-120:]}"
     return f"{type(error).__name__}: {text}"
 
 
-def named(names: Iterable[str]) -> str:
-    """Return the first few of some names, in one line."""
+def quote_names(names: Iterable[str]) -> str:
+    """Return the first three names, quoted, and the number of the others."""
     quoted = [repr(name) for name in names]
     rest = f" and {len(quoted) - 3} more" if len(quoted) > 3 else ""
     return ", ".join(quoted[:3]) + rest
 
 
-def _resolved(what: str, reference: Reference) -> Callable[..., Any]:
+def _resolve(what: str, reference: Reference) -> Callable[..., Any]:
     try:
         return resolve(reference)
     except (BenchError, ImportError, AttributeError) as error:
-        raise CheckError(f"{what} {reference!r} cannot be found: {cause(error)}") from error
+        text = f"{what} {reference!r} cannot be found: {describe_error(error)}"
+        raise CheckError(text) from error
 
 
 def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: Any) -> Any:
-    """Call a builder as the harness does; what is wrong with it is a reason."""
-    _resolved("build", backbone.build)
+    """Call a backbone's builder and check what it returns; `CheckError` if it is wrong."""
+    _resolve("build", backbone.build)
     try:
         model = network_builder(backbone)(input_shape=input_shape, **options)
     except Exception as error:
         raise CheckError(
-            f"build raised {cause(error)}\n"
+            f"build raised {describe_error(error)}\n"
             f"It was called with input_shape={input_shape}, include_top=False, weights=None. "
             f"If only the size is wrong, declare input_size or minimum_size."
         ) from error
-    # A Sequential or a subclass has no graph of operations, so there is nothing to be cut.
+    # A Sequential or a subclass has no graph of operations that could be cut.
     graph = getattr(model, "operations", None)
     if not isinstance(model, keras.Model) or graph is None:
         raise CheckError(
-            f"build returned {type(model).__name__}; it must return a functional keras.Model, "
-            f"as keras.Model(inputs, outputs) is."
+            f"build returned {type(model).__name__}; it must return a functional model, made by "
+            f"keras.Model(inputs, outputs)."
         )
     if model.input_shape != (None, *input_shape):
         raise CheckError(
-            f"build was asked for {input_shape} and its network takes {model.input_shape}; "
-            f"it must use the input_shape that it is given."
+            f"build was called with input_shape={input_shape}, but its network takes "
+            f"{model.input_shape}; it must use its argument."
         )
     nested = [x.name for x in model.layers if isinstance(x, keras.Model) and batchnorms([x])]
     if nested:
         raise CheckError(
-            f"{named(nested)} is a model with BatchNorm in it, which cannot be frozen there; call "
-            f"its layers one by one instead."
+            f"{quote_names(nested)} is a nested model whose BatchNorm cannot be frozen; call its "
+            f"layers one by one instead."
         )
     if len(model.outputs) != 1:
         raise CheckError(f"the network has {len(model.outputs)} outputs; return one.")
@@ -188,16 +190,16 @@ def _build(backbone: Backbone, *, input_shape: tuple[int, int, int], **options: 
     if len(output.shape) != 4 or not _is_float(output):
         raise CheckError(
             f"the output is {output.dtype} {output.shape}, not floats of (batch, height, width, "
-            f"channels); leave pooling and classifier out when include_top=False."
+            f"channels); leave out pooling and classifier when include_top=False."
         )
-    # Keras knows what the first call of a layer made and took; what a second one did is lost.
-    made = {id(tensor) for operation in graph for tensor in keras.tree.flatten(operation.output)}
-    taken = {op.name: keras.tree.flatten(op.input) for op in graph} | {"output": model.outputs}
-    for name, tensors in taken.items():
-        if any(id(tensor) not in made for tensor in tensors):
+    # `input` and `output` of a layer are those of its first call; later calls are not found.
+    outputs = {id(tensor) for operation in graph for tensor in keras.tree.flatten(operation.output)}
+    inputs = {op.name: keras.tree.flatten(op.input) for op in graph} | {"output": model.outputs}
+    for name, tensors in inputs.items():
+        if any(id(tensor) not in outputs for tensor in tensors):
             raise CheckError(
-                f"{name!r} takes what the second call of a layer made; a network that is cut must "
-                f"call each layer once, and in no other network before."
+                f"{name!r} takes the output of a layer's second call; to be cut, a network must "
+                f"call each layer once, and must share none with another network."
             )
     return model
 
@@ -206,27 +208,28 @@ def _is_float(tensor: Any) -> bool:
     return bool(keras.backend.is_float_dtype(tensor.dtype))
 
 
-def calibrate(network: Network, images: Array) -> None:
-    """Give random weights the BatchNorm statistics that trained ones would have.
+def calibrate_batchnorm(network: Network, images: Array) -> None:
+    """Set the statistics of each BatchNorm to those of its inputs for these images.
 
-    Without them the signal fades to a spread of 1e-13 on its way, and any two networks agree.
+    With the initial statistics, the outputs of a network with random weights differ by 1e-13
+    between images, so that any two networks would agree.
     """
     norms = batchnorms(network.base.layers)
     for norm in norms:
-        norm.call = partial(_calibrated, norm, norm.call)
+        norm.call = partial(_call_and_calibrate, norm, norm.call)
     network.base(network.preprocess(images), training=False)
     for norm in norms:
         del norm.call
 
 
-def _calibrated(norm: Any, call: Callable[..., Any], inputs: Any, **options: Any) -> Any:
-    """Call a BatchNorm with the statistics of these inputs, and keep them."""
-    values = np.moveaxis(computed(inputs), norm.axis, -1)
+def _call_and_calibrate(norm: Any, call: Callable[..., Any], inputs: Any, **options: Any) -> Any:
+    """Set a BatchNorm's statistics to those of its inputs, and return its outputs."""
+    values = np.moveaxis(to_array(inputs), norm.axis, -1)
     values = values.reshape(-1, values.shape[-1])
     variance = values.var(axis=0)
     norm.moving_mean.assign(values.mean(axis=0))
     norm.moving_variance.assign(variance)
     outputs = call(inputs, **options)
-    # Dividing by the spread of a nearly dead channel would blow rounding errors up.
+    # Dividing by the standard deviation of a nearly constant channel would amplify rounding errors.
     norm.moving_variance.assign(np.maximum(variance, variance.mean()))
     return outputs
