@@ -85,7 +85,7 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
         (["--on", "nothing"], 2, "unknown executor 'nothing'"),
         (["--protocol", "nothing"], 2, "unknown protocol 'nothing'"),
         (["--protocol", "nowhere.toml"], 2, "protocol nowhere.toml cannot be read"),
-        (["--run", "latest"], 2, "--run 'latest': that name has a meaning of its own"),
+        (["--run", "latest"], 2, "--run 'latest': that name is reserved"),
         (["--seeds", "x"], 2, "argument --seeds: must be how many seeds (5 trains 0 to 4), or"),
         (["--limit", "0"], 2, "argument --limit: must be a whole number, 1 or more; got '0'"),
         (["--back", "vgg16"], 2, "'--back' is not known here. Did you mean --backbones?"),
@@ -273,9 +273,9 @@ def test_what_the_encoding_of_the_output_lacks_is_written_in_ascii() -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("latest", "a meaning of its own"),
-        ("Latest", "a meaning of its own"),
-        ("index.html", "a meaning of its own"),
+        ("latest", "that name is reserved"),
+        ("Latest", "that name is reserved"),
+        ("index.html", "that name is reserved"),
         ("a\nb", "line breaks"),
         ("a\u2028b", "line breaks"),
         ("a ", "spaces at its ends"),

@@ -1,1 +1,1 @@
-"""What lies on disk: the cache, a run's records and arrays, its folder."""
+"""Files on disk: the cache, a run's records and arrays, and the run's folder."""

@@ -1,15 +1,15 @@
-"""The content-addressed cache on disk: results found again by a hash of their inputs.
+"""The content-addressed cache on disk: results are looked up by a hash of their inputs.
 
 An entry appears whole or not at all (written to a temporary folder, then renamed). Its checksum is
 verified when it is first opened; a damaged entry counts as missing and is replaced when it is
 computed again. Several processes may share one cache: a lock per key keeps them from computing the
-same entry twice, and a process pins the entries that it uses, so that no other deletes them. Where
-nothing can be written, existing entries are still read.
+same entry twice, and a process pins the entries that it uses, so that no other deletes them.
+Existing entries are read even if the folder is not writable.
 
     entries/KIND/KEY/     computed results (see `entries`)
     extracted/DIGEST/     extracted archives (see `bench.data.sources.archive`)
-    pins/, drafts/, locks/    what is in use, and work in progress (see `shared_folder`)
-    file-digests.json     digests of weights files
+    pins/, drafts/, locks/    entries in use, and work in progress (see `shared_folder`)
+    file-digests.json     SHA-256 of weights files
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CACHE_VARIABLE = "BACKBONE_BENCH_CACHE"
 DISK_MARGIN = 1.1  # free disk space required, relative to the bytes to be written
 # A file modified this recently may change again within the resolution of its timestamps.
 SETTLED_SECONDS = 3.0
-# Size, inode, times of the last change to content and inode, and the digest.
+# Size, inode, mtime and ctime in nanoseconds, and the digest.
 KnownFile = tuple[int, int, int, int, str]
 
 
@@ -56,17 +56,17 @@ class NoRoomError(NotKeptError):
 
 @dataclasses.dataclass(frozen=True)
 class ClearResult:
-    """The result of `clear`, in bytes and numbers of entries."""
+    """The result of `Store.clear`."""
 
-    freed: int
-    in_use: int  # by a running process
-    refused: int  # by the operating system
+    freed: int  # bytes
+    in_use: int  # entries that a running process uses
+    refused: int  # entries that the operating system did not delete
 
 
 class Store(SharedFolder):
-    """A folder of entries under a size limit; the least recently used are deleted first.
+    """The cache: a folder of entries under a size limit; the least recently used go first.
 
-    Entries that it found or made stay pinned.
+    Entries that this object found or created stay pinned until `release`.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Store(SharedFolder):
         return entry
 
     def begin_draft(self, kind: str, description: str, nbytes: int) -> Draft:
-        """Begin an entry of about `nbytes`; raise `NotKeptError` where it cannot be kept."""
+        """Begin an entry of about `nbytes`; raise `NotKeptError` if it cannot be stored."""
         return self.begin_drafts(kind, [(description, nbytes)])[0]
 
     def begin_drafts(self, kind: str, wanted: Sequence[tuple[str, int]]) -> list[Draft]:
-        """Begin entries (description, bytes) that are written together: either all fit or none."""
+        """Begin entries, given as (description, bytes), that are written together: all or none."""
         self._make_room(sum(nbytes for _, nbytes in wanted))
         begun: list[Draft] = []
         try:
@@ -114,7 +114,7 @@ class Store(SharedFolder):
         return begun
 
     def lock(self, kind: str, parts: Parts) -> AbstractContextManager[None]:
-        """Lock an entry while it is looked up and made, so that only one process makes it."""
+        """Lock an entry during lookup and creation, so that only one process creates it."""
         return self.hold_lock(f"{kind}-{content_key(parts)}")
 
     def get_or_create(
@@ -126,8 +126,11 @@ class Store(SharedFolder):
         fill: Callable[[Draft], Mapping[str, Any] | None],
         cost_seconds: float | None = None,
     ) -> Entry:
-        """Find the entry or make it: `fill` writes the draft and may return notes to keep. It costs
-        the time that this takes, or what is given."""
+        """Return the entry, created if it is missing.
+
+        `fill` writes the draft and may return metadata to store with it. `cost_seconds` is the cost
+        to record; None: the time that `fill` takes.
+        """
         with self.lock(kind, parts):
             found = self.find(kind, parts)
             if found is not None:
@@ -144,7 +147,7 @@ class Store(SharedFolder):
     def get_or_compute(
         self, kind: str, parts: Parts, description: str, compute: Callable[[], NDArray[Any]]
     ) -> NDArray[Any]:
-        """Find the array or compute it; keep it where there is room, but return it in any case."""
+        """Return the array, computed if it is missing and then stored if there is room."""
         with self.lock(kind, parts):
             found = self.find(kind, parts)
             if found is not None:
@@ -162,8 +165,10 @@ class Store(SharedFolder):
         return array
 
     def entries(self) -> list[Entry]:
-        """Return all entries, least recently used first, unreadable ones included. Contents are not
-        verified."""
+        """Return all entries, unreadable ones included, least recently used first.
+
+        Contents are not verified.
+        """
         return sorted(map(list_entry, self.root.glob("entries/*/*")), key=lambda e: e.used)
 
     def extracted_archives(self) -> Iterator[tuple[Path, int]]:
@@ -172,14 +177,14 @@ class Store(SharedFolder):
             yield path, bytes_on_disk(path)
 
     def clear(self) -> ClearResult:
-        """Delete everything that no running process uses."""
+        """Delete all entries and archives that no running process uses."""
         sizes = {entry.path: entry.nbytes for entry in self.entries()} | dict(
             self.extracted_archives()
         )
         used = self.pins.in_use()
         gone = self.delete(sizes)
         self.remove_stale()
-        used |= self.pins.in_use()  # entries that were in use above may no longer be
+        used |= self.pins.in_use()  # entries may have been pinned or released meanwhile
         kept = [pin_name(path) in used for path in sizes if path not in gone and path.exists()]
         return ClearResult(sum(sizes[path] for path in gone), sum(kept), kept.count(False))
 
@@ -212,59 +217,60 @@ class Store(SharedFolder):
         return self.root / "entries" / kind / content_key(parts)
 
     def _make_room(self, nbytes: int) -> None:
-        """Delete the least recently used entries until `nbytes` fit; none where they cannot fit."""
+        """Delete the least recently used entries until `nbytes` fit, or raise `NoRoomError`."""
         self.make_folder("drafts")
         self.remove_stale()
         self._drafts = [draft for draft in self._drafts if draft.is_open]
         entries, pinned = self.entries(), self.pins.in_use()
         held = sum(e.nbytes for e in entries) + sum(draft.nbytes for draft in self._drafts)
-        yet = nbytes + sum(draft.still_to_write for draft in self._drafts)
-        over_bound = held + nbytes - self.limit_bytes
-        on_disk = int(DISK_MARGIN * yet)
-        over_disk = on_disk - shutil.disk_usage(self.root).free
-        free_to_go = [entry for entry in entries if pin_name(entry.path) not in pinned]
-        most = sum(entry.nbytes for entry in free_to_go)
-        if over_bound > most:
-            used = f", of which {held - most:,} are in use" if held > most else ""
+        to_write = nbytes + sum(draft.still_to_write for draft in self._drafts)
+        over_limit = held + nbytes - self.limit_bytes
+        needed = int(DISK_MARGIN * to_write)
+        over_disk = needed - shutil.disk_usage(self.root).free
+        unpinned = [entry for entry in entries if pin_name(entry.path) not in pinned]
+        deletable = sum(entry.nbytes for entry in unpinned)
+        if over_limit > deletable:
+            used = f", of which {held - deletable:,} are in use" if held > deletable else ""
             raise NoRoomError(
                 f"needs {nbytes:,} bytes, the cache may hold {self.limit_bytes:,}{used}"
             )
-        if over_disk > most:
-            raise self._disk_full_error(on_disk)
-        excess, chosen = max(over_bound, over_disk), []
-        for entry in free_to_go:
+        if over_disk > deletable:
+            raise self._disk_full_error(needed)
+        excess, chosen = max(over_limit, over_disk), []
+        for entry in unpinned:
             if excess > 0:
                 chosen.append(entry.path)
                 excess -= entry.nbytes
         self.delete(chosen)
-        # Others write too, and a file that a process has mapped takes space until it ends.
-        if chosen and shutil.disk_usage(self.root).free < yet:
-            raise self._disk_full_error(on_disk)
+        # Other processes write too, and a file that one has mapped takes space until it ends.
+        if chosen and shutil.disk_usage(self.root).free < to_write:
+            raise self._disk_full_error(needed)
 
     def _disk_full_error(self, nbytes: int) -> NoRoomError:
         free = shutil.disk_usage(self.root).free
-        return NoRoomError(f"needs {nbytes:,} bytes with a tenth in reserve, the disk has {free:,}")
+        return NoRoomError(
+            f"needs {nbytes:,} bytes, including a reserve of 10%; the disk has {free:,} free"
+        )
 
 
 def default_root() -> Path:
-    """Return the user's cache folder for this program; the variable overrides it."""
+    """Return the user's cache folder for this program, or the one that the variable names."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else user_cache_path("backbone-bench")
 
 
 class FileDigests:
-    """SHA-256 of large files by path, each valid while size, inode and times stay the same: a file
-    is read only once."""
+    """Cached SHA-256 digests of large files, valid while size, inode and times do not change."""
 
-    def __init__(self, memory: Path, *, read_only: bool = False) -> None:
-        """`memory`: the JSON file in which digests are remembered; losing it is harmless."""
-        self._memory, self._read_only = memory, read_only
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        """`file`: the JSON file that stores the digests; losing it is harmless."""
+        self._file, self._read_only = file, read_only
         self._known: dict[str, KnownFile] = {}
         with suppress(OSError, ValueError, RecursionError):
-            self._known = from_json(memory.read_text(encoding="utf-8"), dict[str, KnownFile])
+            self._known = from_json(file.read_text(encoding="utf-8"), dict[str, KnownFile])
 
     def sha256(self, path: Path) -> str:
-        """Return the digest of the file's content."""
+        """Return the SHA-256 of the file's content, read only if it may have changed."""
         path = path.resolve()
         status = path.stat()
         # ctime as well: copying a file may restore an earlier mtime.
@@ -279,5 +285,5 @@ class FileDigests:
         if settled and not self._read_only:
             self._known[str(path)] = (*state, digest)
             with suppress(OSError):
-                write_atomic(self._memory, to_json(self._known))
+                write_atomic(self._file, to_json(self._known))
         return digest

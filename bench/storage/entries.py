@@ -1,12 +1,12 @@
 """An entry of the cache as a folder on disk, written once and verified when it is opened.
 
     data.npy     the array
-    meta.json    its kind, the parts of its key, checksums, cost, and notes of its maker
-    used         empty; its date is that of the last use
+    meta.json    its kind, the parts of its key, checksums, cost, and the creator's metadata
+    used         empty; its modification time is the entry's last use
 
-Checksums cover all of `data.npy`, header included, and the metadata. The key is computed again from
-the metadata, so that another entry's folder under this name counts as damage. A damaged entry reads
-as a missing one.
+Checksums cover the metadata and all of `data.npy`, header included. The key is computed again from
+the metadata, so that an entry in a folder of another name counts as damaged. A damaged entry is
+treated as missing.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from bench.system.files import (
 CHUNK_BYTES = 1 << 24
 UNREADABLE = "damaged, or of an earlier version"
 
-# What reading a damaged file may raise: JSON of any depth, `np.load` of any header.
+# Errors that reading a damaged file may raise: JSON of any depth, `np.load` of any header.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
-Parts = Mapping[str, Any]
+Parts = Mapping[str, Any]  # the inputs that identify an entry; their hash is its key
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished entry: an array on disk, its cost in seconds, and notes of its maker."""
+    """One finished entry: an array on disk, its cost, and the creator's metadata."""
 
     path: Path
     kind: str
@@ -55,7 +55,7 @@ class Entry:
     description: str
     cost_seconds: float
     nbytes: int
-    used: float  # when it was last; 0 where that is unknown
+    used: float  # last use, in seconds since the epoch; 0 if unknown
     extra: Mapping[str, Any]
     readable: bool = True
     data: NDArray[Any] | None = field(default=None, compare=False, repr=False)
@@ -63,14 +63,14 @@ class Entry:
     def array(self) -> NDArray[Any]:
         """Return the data, memory-mapped read-only: it may be larger than memory.
 
-        Once an entry was looked up, its data stays readable even if the folder is deleted.
+        After the lookup the data stays readable even if the folder is deleted.
         """
         return _map_data(self.path) if self.data is None else self.data
 
 
 @dataclass(frozen=True)
 class _Meta:
-    """What `meta.json` holds, besides its own checksum."""
+    """The content of `meta.json`, without its own checksum."""
 
     kind: str
     parts: Parts
@@ -86,8 +86,8 @@ class _Meta:
 class Draft:
     """An entry being written, row by row; invisible to others until `commit`.
 
-    Rows are written to a plain file: written pages of a memory map would count as memory of this
-    process, and a full disk would kill it without a message.
+    Rows are written to an ordinary file. With a memory map, written pages would count as memory of
+    this process, and a full disk would kill it without a message.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Draft:
         nbytes: int,
         publish: Callable[[Path, str, Parts, bool], Entry],
     ) -> None:
-        """`nbytes`: its maximum size. `publish` receives folder, kind, parts and whether to replace
-        an existing entry."""
+        """`nbytes`: the maximum size. `publish(folder, kind, parts, replace)` moves the draft into
+        the cache."""
         self.path, self.nbytes = temporary_sibling(root / "drafts" / kind), nbytes
         self._root, self._kind, self._description = root, kind, description
         self._publish = publish
@@ -112,12 +112,12 @@ class Draft:
 
     @property
     def is_open(self) -> bool:
-        """Return whether it is still being written."""
+        """Return whether the draft is still being written."""
         return not self._file.closed
 
     @property
     def still_to_write(self) -> int:
-        """Return how many more bytes it may take."""
+        """Return how many more bytes the draft may take on disk."""
         return 0 if self._file.closed else max(0, self.nbytes - self._file.tell())
 
     def append(self, rows: NDArray[Any]) -> None:
@@ -142,9 +142,9 @@ class Draft:
         *,
         replace: bool = False,
     ) -> Entry:
-        """Publish the rows under the address of `parts`.
+        """Publish the rows as the entry for `parts`.
 
-        An existing, undamaged entry is kept unless `replace` is set.
+        An existing, undamaged entry is kept unless `replace` is set. `extra`: metadata to store.
         """
         if self._row is None:
             self._row = ((), np.dtype("uint8"))
@@ -168,7 +168,7 @@ class Draft:
             return self._publish(self.path, self._kind, parts, replace)
 
     def discard(self) -> None:
-        """Remove the draft; does nothing once it was committed."""
+        """Remove the draft; do nothing if it was committed."""
         with suppress(OSError):  # flushing to a full disk fails, and the data is not needed
             self._file.close()
         remove(self.path)
@@ -187,7 +187,7 @@ class Draft:
 
 
 def read_entry(path: Path, *, verify: bool) -> Entry | None:
-    """Return the entry at `path` with its data opened; None where it is damaged.
+    """Return the entry at `path` with its data opened; None if it is damaged.
 
     Without `verify`, only the checksum of the data is skipped.
     """
@@ -201,11 +201,11 @@ def read_entry(path: Path, *, verify: bool) -> Entry | None:
 
 
 def list_entry(path: Path) -> Entry:
-    """Return the entry at `path` for a listing; an unreadable one is listed too."""
+    """Return the entry at `path` without its data; an unreadable one is marked as such."""
     try:
         return _to_entry(path, _read_meta(path))
     except _DAMAGE:
-        # Its last use is unknown: it is the first to be deleted.
+        # The last use is unknown: 0 makes it the first to be deleted.
         kind, nbytes = path.parent.name, bytes_on_disk(path)
         return Entry(
             path, kind, path.name, UNREADABLE, 0.0, nbytes, used=0.0, extra={}, readable=False
@@ -218,18 +218,18 @@ def _to_entry(path: Path, meta: _Meta) -> Entry:
 
 
 def data_state(path: Path) -> tuple[int, ...]:
-    """Return a value that changes with an entry's data, to remember that it was verified."""
+    """Return a value that changes with an entry's data, to verify the same data only once."""
     status = (path / "data.npy").stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def content_key(parts: Parts) -> str:
-    """Return the content address of `parts`."""
+    """Return the key of `parts`: their SHA-256, shortened."""
     return hashlib.sha256(to_json(dict(parts)).encode()).hexdigest()[:40]
 
 
 def _read_meta(path: Path) -> _Meta:
-    """Return the metadata of a folder whose files look right; raise whatever is wrong."""
+    """Return an entry's metadata; raise if anything but the data's checksum is wrong."""
     if not is_folder(path):
         raise ValueError("not a folder")
     with _open_regular_file(path / "meta.json") as file:

@@ -1,21 +1,20 @@
 """Records on disk: the files of a run, and how they are read.
 
     results/<run>/
-      run.json        the request, protocol, settings, what was skipped and why (`run_folder.py`)
+      run.json        request, protocol, settings, skipped backbones and why (`run_folder.py`)
       dataset.json    class names, and the images and labels of each split
       records.jsonl   one line per trial, finished or failed
-      progress.json   what the command that makes the run is at (`execution/status.py`)
+      progress.json   the current state of the command that writes the run (`execution/status.py`)
       arrays/KEY.npz  the raw results of one trial: labels, probabilities, durations (`arrays.py`)
       logs/*.log      the output of the trial's process
 
-One trial of a backbone holds its weight soup, a model whose weights are the mean of several seeds':
-the record has the course of the averaging (`Soup`), the arrays the answers. The weights are not
-stored again: `bench.models.rebuild` averages those of the seeds.
+One trial of a backbone holds the backbone's soup. Its record says which seeds were averaged
+(`Soup`), and its arrays have the soup's probabilities. The averaged weights are not stored:
+`bench.models.rebuild` averages those of the seeds.
 
-Writing is atomic, and a record is written after its arrays, so that every record has its arrays. Of
-`records.jsonl`, a command that makes the run adds one line after the other, a trial's newer one
-behind its older one, and leaves one for each trial; a last line that is cut off counts for nothing.
-Format history: 1, the first.
+Writing is atomic, and a record is written after its arrays, so that every record has its arrays. A
+running command appends to `records.jsonl`, a newer record of a trial after the older one; at its
+end it leaves one line for each trial. A last line that is cut off is ignored.
 """
 
 from __future__ import annotations
@@ -40,34 +39,30 @@ from bench.types import Dataset, Record, SoupTrial, Trial
 
 SCHEMA = 1
 
-
-TEST_ARRAYS = (
-    "test_labels",
-    "test_probabilities",
-)  # the arrays of a trial's answers after training
+# The arrays of a trial's predictions after training.
+TEST_ARRAYS = ("test_labels", "test_probabilities")
 VALIDATION_ARRAYS = ("validation_labels", "validation_probabilities")
-SOUP_PREFIX = "soup_"  # of the names of a soup's arrays, among those of the trial that holds it
+SOUP_PREFIX = "soup_"  # of the names of a soup's arrays in the file of the trial that holds it
 
 
-@dataclass(frozen=True, eq=False)  # by identity: metrics may remember what they derived last
+@dataclass(frozen=True, eq=False)  # compared by identity, so that metrics can cache by it
 class Evidence:
     """One record with its raw arrays, which are read on first use: the input of a metric."""
 
     record: Record
     classes: tuple[str, ...]
     folder: Path
-    only: Collection[str] = ()  # the arrays that are read; none: all
+    only: Collection[str] = ()  # names of the arrays to read; empty: all
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
-        """Return the raw arrays by name; none for a failed trial.
+        """Return the raw arrays by name; empty for a failed trial.
 
         `test_labels`, `test_probabilities` (images x classes, float64), the same for
         `validation`, `phase_test_probabilities` (phases x images x classes, after each phase),
         `explained_*` and `map*` (see `bench/analysis/explanations.py`), `robust_*`, `knn_*` and
-        `logistic_*` (see `robustness.py` and `probes.py` of `bench/training/`), `soup_*` (a
-        soup's), and `latency_<runtime>_b<batch>`, `warmup_<runtime>_b<batch>` (seconds per
-        query). Of a soup: labels and probabilities.
+        `logistic_*` (see `bench/training/`), and `latency_<runtime>_b<batch>`,
+        `warmup_<runtime>_b<batch>` (seconds per query). A soup has labels and probabilities.
         """
         if isinstance(self.record.trial, SoupTrial):
             return _soup_arrays(read_arrays(self.folder, self.record, len(self.classes)))
@@ -81,8 +76,8 @@ class StoredRun:
     folder: Path
     meta: RunMeta
     dataset: Dataset
-    all_records: tuple[Record, ...]  # in the order they were made
-    failed_reruns: tuple[Record, ...] = ()  # newer than a finished record, which is in `every`
+    all_records: tuple[Record, ...]  # in the order they were written
+    failed_reruns: tuple[Record, ...] = ()  # failed after a finished record, kept in `all_records`
 
     @property
     def name(self) -> str:
@@ -90,22 +85,22 @@ class StoredRun:
 
     @property
     def command(self) -> list[str]:
-        """Return the last command, as it is for the run where it is now."""
+        """Return the last command, with the results folder in which the run is now."""
         return relocate_command(self.meta.command, self.folder.parent)
 
     @property
     def results_option(self) -> tuple[str, ...]:
-        """Return the option with which other commands find this run, if it takes one."""
+        """Return the `--results` option that other commands need to find this run; may be empty."""
         return results_option(self.meta.command, self.folder.parent)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
-        """Return the trials on the largest share of the training images: only these are ranked."""
+        """Return the trials on the largest fraction of the training set: only these are ranked."""
         return tuple(r for r in self.all_records if r.trial.fraction == self._largest_fraction)
 
     @cached_property
     def subset_records(self) -> tuple[Record, ...]:
-        """Return the trials on smaller shares, for learning curves."""
+        """Return the trials on smaller fractions of the training set, for learning curves."""
         return tuple(r for r in self.all_records if r.trial.fraction < self._largest_fraction)
 
     @cached_property
@@ -117,21 +112,19 @@ class StoredRun:
         return tuple(map(self.evidence_of, self.records))
 
     def evidence_of(self, record: Record, only: Collection[str] = ()) -> Evidence:
-        """Return a record of this run with its arrays; `only` as `Evidence` has it."""
+        """Return a record of this run with its arrays, all or those named in `only`."""
         return Evidence(record, self.dataset.classes, self.folder, only)
 
 
 def read_run(folder: Path) -> StoredRun:
     """Read a run's folder; an error names the file that is missing or damaged."""
     if not (folder / "run.json").is_file():
-        raise BenchError(
-            f"{folder} holds no run (no run.json); `results/` lists the runs there are."
-        )
+        raise BenchError(f"{folder} holds no run (no run.json); give the folder of a run.")
     meta, dataset, records = read_meta(folder), read_dataset(folder), read_records(folder)
     finished = {trial_slot(record.trial) for record in records if record.status == "ok"}
-    again = [r for r in records if r.status == "failed" and trial_slot(r.trial) in finished]
-    every = tuple(record for record in records if record not in again)
-    return StoredRun(folder, meta, dataset, every, tuple(again))
+    reruns = [r for r in records if r.status == "failed" and trial_slot(r.trial) in finished]
+    others = tuple(record for record in records if record not in reruns)
+    return StoredRun(folder, meta, dataset, others, tuple(reruns))
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -139,7 +132,7 @@ def read_dataset(folder: Path) -> Dataset:
     path, remedy = folder / "dataset.json", f"Nothing else is lost: {REWRITE_REMEDY}"
     dataset = read_json(path, Dataset, remedy, _check_dataset)
     if dataset is None:
-        raise BenchError(f"{path} is gone. {remedy}")
+        raise BenchError(f"{path} is missing. {remedy}")
     return dataset
 
 
@@ -149,16 +142,16 @@ def _check_dataset(dataset: Dataset) -> None:
         if len(split.ids) != len(split.labels):
             raise ValueError(f"split {name!r} has {len(split.ids)} ids, {len(split.labels)} labels")
         if not all(0 <= label < len(dataset.classes) for label in split.labels):
-            raise ValueError(f"split {name!r} has labels of no class")
+            raise ValueError(f"split {name!r} has labels outside the classes")
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
-    """Return the run's records in the order they were made, the last one of each place."""
+    """Return the run's records in the order they were written, the newest of each slot."""
     return newest_records(read_all_records(folder))
 
 
 def read_all_records(folder: Path) -> list[Record]:
-    """Return the records of all lines; a place may occur twice while a run is made, or after."""
+    """Return the records of all lines; a slot may occur twice if a command runs or was killed."""
     path, found = folder / "records.jsonl", list[Record]()
     try:
         with path.open("rb") as file:  # bytes: text would also be split at U+2028, as in names
@@ -178,10 +171,10 @@ def read_all_records(folder: Path) -> list[Record]:
 
 
 def _is_truncated(line: bytes) -> bool:
-    """Return whether a last line is being written, or its writer was killed."""
+    """Return whether a last line is still being written, or its writer was killed."""
     try:
         json.loads(line)
-    except RecursionError:  # it is whole, and refused when it is read
+    except RecursionError:  # the line is complete; reading it raises an error
         return False
     except ValueError:
         return True
@@ -209,7 +202,7 @@ def _parse_record(path: Path, number: int, line: str) -> Record:
 
 
 def _intern_strings(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with equal texts as one object: the records of a run share most texts."""
+    """Return the values with their strings interned: the records of a run share most strings."""
     return {
         intern(name): intern(value) if isinstance(value, str) else value
         for name, value in values.items()
@@ -217,34 +210,35 @@ def _intern_strings(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def trial_slot(trial: Trial) -> tuple[str, int, int, float]:
-    """Return what identifies a trial within its run: one record of each is shown."""
+    """Return the slot of a trial in its run: of all records of a slot, one is shown."""
     return trial.backbone, trial.input_size, trial.seed, trial.fraction
 
 
+# By slot, and whether the record is a failed rerun next to a finished one.
 KeptRecords: TypeAlias = dict[tuple[Hashable, bool], Record]
 
 
 def supersede(kept: KeptRecords, record: Record) -> list[Record]:
-    """Add the record to those that are kept, as their newest; return those whose place it takes.
+    """Add a new record to `kept`; return the records that it replaces there.
 
-    A trial that failed with other weights or code than one that finished replaces nothing: both
-    are kept until one finishes.
+    A trial that failed with other weights or code than the finished one of its slot replaces
+    nothing: both are kept until one finishes.
     """
-    where = trial_slot(record.trial)
-    earlier = kept.get((where, False))
-    again = (
+    slot = trial_slot(record.trial)
+    earlier = kept.get((slot, False))
+    is_rerun = (
         record.status == "failed"
         and earlier is not None
         and earlier.status == "ok"
         and earlier.trial.key != record.trial.key
     )
-    gone = [kept.pop((where, failed), None) for failed in ((True,) if again else (True, False))]
-    kept[where, again] = record
-    return [record for record in gone if record is not None]
+    replaced = [kept.pop((slot, rerun), None) for rerun in ((True,) if is_rerun else (True, False))]
+    kept[slot, is_rerun] = record
+    return [record for record in replaced if record is not None]
 
 
 def newest_records(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Return the last record of each place, in the order in which they were made."""
+    """Return the newest record of each slot, in the given order; see `supersede`."""
     kept: KeptRecords = {}
     for record in records:
         supersede(kept, record)
@@ -252,8 +246,7 @@ def newest_records(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def soup_record(record: Record) -> Record | None:
-    """Return the soup that a trial holds as the record of a model: no training and no timings of
-    its own; `None` where there is none, or it is one seed alone."""
+    """Return the record of the soup that a trial holds; None if there is none, or of one seed."""
     seeds = record.soup.seeds if record.soup is not None else ()
     if len(seeds) < 2:
         return None
@@ -262,13 +255,13 @@ def soup_record(record: Record) -> Record | None:
 
 
 def weight_sources(records: Iterable[Record], model: Record) -> tuple[Record, ...]:
-    """Return the trials whose weights a model has: its own or, of a soup, its `ingredients`."""
+    """Return the trials whose weights a model has: itself or, for a soup, its ingredients."""
     return soup_ingredients(records, model) if isinstance(model.trial, SoupTrial) else (model,)
 
 
 def soup_ingredients(records: Iterable[Record], holder: Record) -> tuple[Record, ...]:
-    """Return the trials whose weights the soup of a record averages, the most accurate first; none
-    where one of them was trained again since, or is gone."""
+    """Return the trials that the soup of `holder` averages, the most accurate first; empty if one
+    of them is missing or was trained again since."""
     network = holder.trial.backbone, holder.trial.input_size
     known = {
         (record.trial.seed, record.finished): record
@@ -282,11 +275,9 @@ def soup_ingredients(records: Iterable[Record], holder: Record) -> tuple[Record,
 
 
 def _soup_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the arrays of the soup among those of the trial that holds it."""
+    """Return a soup's arrays, from those of the trial that holds it."""
     found = {n.removeprefix(SOUP_PREFIX): a for n, a in arrays.items() if n.startswith(SOUP_PREFIX)}
-    return found | {
-        name: arrays[name] for name, _ in (VALIDATION_ARRAYS, TEST_ARRAYS) if name in arrays
-    }
+    return found | {n: arrays[n] for n, _ in (VALIDATION_ARRAYS, TEST_ARRAYS) if n in arrays}
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
@@ -295,12 +286,12 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
 
 def write_lines(folder: Path, lines: Iterable[str]) -> None:
-    """Replace a run's records, encoded, all at once: a reader never sees half a line."""
+    """Replace all of a run's encoded records atomically: a reader never sees half a line."""
     write_atomic(folder / "records.jsonl", "".join(line + "\n" for line in lines))
 
 
 def append_line(folder: Path, line: str) -> None:
-    """Add an encoded record to those of a run, which end with a whole line."""
+    """Append an encoded record to those of a run, which must end with a complete line."""
     path = folder / "records.jsonl"
     with name_in_errors(path), path.open("ab") as file:
         file.write(line.encode(errors="backslashreplace") + b"\n")

@@ -1,5 +1,4 @@
-"""A run's folder: its name, the lock on it, where an earlier run of the same name is moved; and
-`run.json` in it, what the run is: its request, protocol, data set and settings."""
+"""A run's folder: its name, its lock, and `run.json`: the request, protocol, data set, settings."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from bench.system.files import from_json, is_file_name, remove
 from bench.system.locks import describe_process, lock_holder
 from bench.types import DEFAULT_MARGIN, Measuring, Settings
 
-REWRITE_REMEDY = "the same `run` command writes it again and keeps what is trained."
+REWRITE_REMEDY = "the same `run` command writes it again and keeps all trained models."
 T = TypeVar("T")
 
 
@@ -52,7 +51,7 @@ class RunData:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A backbone that is not run, and why."""
+    """A backbone that the run skipped, and why."""
 
     backbone: str = "?"
     reason: str = "no reason was stored"
@@ -67,8 +66,8 @@ class RunMeta:
     created: str = ""
     command: tuple[str, ...] = ()
     request: Any = None  # see `bench/execution/request.py`; not in version 0.1
-    asked: tuple[str, ...] | None = None  # the trials of the last command; not in version 0.1
-    identity: Mapping[str, Any] = field(default_factory=dict)  # what may not change in a run
+    asked: tuple[str, ...] | None = None  # keys of the last command's trials; not in version 0.1
+    identity: Mapping[str, Any] = field(default_factory=dict)  # facts that are fixed for a run
     dataset: RunData = RunData()
     protocol: RunProtocol = RunProtocol()
     settings: Settings = field(default_factory=Settings)
@@ -78,12 +77,12 @@ class RunMeta:
     broken_plugins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     price_per_hour: float | None = None
-    kept_weights: tuple[str, ...] = ()  # trials, of commands before one that keeps no models
+    kept_weights: tuple[str, ...] = ()  # trials whose weights commands before the last one kept
     margin: Annotated[float, Meta(gt=0, lt=100)] = DEFAULT_MARGIN  # percentage points
 
 
 def read_meta(folder: Path) -> RunMeta:
-    """Read a run's `run.json`; the defaults where there is none yet."""
+    """Read a run's `run.json`; return the defaults if there is none yet."""
     found = read_json(folder / "run.json", RunMeta, f"Move it elsewhere: {REWRITE_REMEDY}")
     return found or RunMeta()
 
@@ -91,8 +90,11 @@ def read_meta(folder: Path) -> RunMeta:
 def read_json(
     path: Path, kind: type[T], remedy: str, check: Callable[[T], None] = lambda found: None
 ) -> T | None:
-    """Read one JSON file of a run's folder, and `check` it; None where there is none, and an error
-    that says what to do where it is damaged."""
+    """Read one JSON file of a run's folder; None if it does not exist.
+
+    `check` raises ValueError for content that is wrong. The error about a damaged file ends with
+    `remedy`.
+    """
     try:
         found = from_json(path.read_text(encoding="utf-8"), kind)
         check(found)
@@ -105,21 +107,21 @@ def read_json(
         raise BenchError(f"{path} is damaged ({one_line(error)[:200]}). {remedy}") from error
 
 
-LOCK = ".lock"  # held by the process that makes the run
-JOBS = "jobs"  # of a cluster: a folder each, without which a job ends
+LOCK = ".lock"  # held by the process that writes the run
+JOBS = "jobs"  # one folder for each cluster job; a job whose folder is deleted ends
 LATEST = "latest"  # a link to the newest run, or a file whose first line names it
 RESERVED_NAMES = (LATEST, "index.html")  # entries of `results/` that are not runs
 MAX_NAME_BYTES = 200  # file systems allow 255, less what temporary names add
 
 
 def check_name(name: str) -> None:
-    """Raise an error for a name that cannot be a run's, or would hide the run from a listing."""
+    """Raise UsageError for a name that a run cannot have, or that would hide it from a listing."""
     if not is_file_name(name):
         why = "it must be a plain folder name"
     elif name.lower() in RESERVED_NAMES:
-        why = "that name has a meaning of its own in the results folder"
+        why = "that name is reserved in the results folder"
     elif not name.isprintable() or name != name.strip():
-        why = "it may hold no line breaks, control characters or spaces at its ends"
+        why = "it may not contain line breaks or control characters, or have spaces at its ends"
     elif name.startswith((".", "-")):
         why = f"it may not begin with {name[0]!r}"
     elif len(name.encode()) > MAX_NAME_BYTES:
@@ -130,7 +132,7 @@ def check_name(name: str) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise an error where a symbolic link in a run's folder leads out of it: files outside the run
+    """Raise BenchError if a symbolic link in a run's folder leads out of it: files outside the run
     would be read or overwritten."""
     home = folder.resolve()
     for at, folders, files in os.walk(folder):
@@ -139,7 +141,7 @@ def refuse_links(folder: Path) -> None:
             if path.is_symlink() and not _points_into(path, home):
                 raise BenchError(
                     f"{path} is a link that leads out of the run's folder, so nothing is written "
-                    f"there; remove it, or put what it leads to in its place."
+                    f"there; remove it, or replace it with its target."
                 )
 
 
@@ -153,14 +155,18 @@ def _points_into(link: Path, folder: Path) -> bool:
 
 
 def run_json_paths(folder: Path) -> list[Path]:
-    """Return the `run.json` of the run in a folder, and of the rounds of its screening, which come
-    before it."""
+    """Return the `run.json` files of a folder: the run's, then those of its screening rounds.
+
+    A screening whose run has not begun has the latter only.
+    """
     return [*folder.glob("run.json"), *folder.glob("screening/*/run.json")]
 
 
 def find_run(results: Path, name: str, *, screening: bool = False) -> Path:
-    """The folder of a run given by name, by path, or as `latest`; one of which only a `screening`
-    has begun, where that is enough."""
+    """Return the folder of a run, given by name, by path, or as `latest`.
+
+    `screening`: also find a run of which only the screening has begun.
+    """
     for folder in (results / name, Path(name)):
         if folder.name == LATEST and folder.is_file():  # where links cannot be made
             first, *_ = [*folder.read_text(encoding="utf-8", errors="replace").splitlines(), ""]
@@ -170,14 +176,14 @@ def find_run(results: Path, name: str, *, screening: bool = False) -> Path:
     known = sorted(p.parent.name for p in results.glob("*/run.json") if not p.parent.is_symlink())
     if name == LATEST and known and not any(results.glob("*/report.md")):
         how = " or ".join(f"`status {run}`" for run in known)
-        raise UsageError(f"no run in {results} has finished yet; {how} shows how far it is.")
+        raise UsageError(f"no run in {results} has finished yet; {how} shows its progress.")
     listed = ", ".join(known) if known else "none yet"
     raise UsageError(f"there is no run {name!r} in {results}. Known: {listed}.")
 
 
 @contextmanager
 def lock_run(folder: Path) -> Iterator[None]:
-    """Nobody else makes this run meanwhile; an error where somebody does."""
+    """Lock a run's folder for writing; BenchError if another process has locked it."""
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
     try:
@@ -186,7 +192,7 @@ def lock_run(folder: Path) -> Iterator[None]:
         pid = lock_holder(folder / LOCK)
         who = "" if pid is None else f" ({describe_process(pid)})"
         raise BenchError(
-            f"another process is making run {folder.name}; wait for it{who}."
+            f"another process is writing run {folder.name}; wait for it{who}."
         ) from error
     with lock:
         yield
@@ -196,11 +202,11 @@ def prepare_run_folder(results: Path, name: str, *, fresh: bool) -> Path:
     """Return the run's folder. With `fresh`, an earlier run of that name is renamed first."""
     folder = results / name
     if fresh and folder.exists():
-        with lock_run(folder):  # another process may be making it
+        with lock_run(folder):  # another process may be writing it
             used = any(path.name != LOCK for path in folder.iterdir())
             if used and sys.platform != "win32":
                 _move_aside(folder)
-        if used and sys.platform == "win32":  # where a folder with an open file cannot be renamed
+        if used and sys.platform == "win32":  # it cannot rename a folder with an open file
             _move_aside(folder)
     return folder
 

@@ -1,10 +1,10 @@
-"""A folder that several processes share: locks, work in progress, and what is in use.
+"""A folder that several processes share: locks, work in progress, and pins on entries in use.
 
     pins/.in-use.PID-HEX/KIND-KEY     one empty file per entry in use, in a folder per process
     drafts/, locks/                   work in progress
 
-What a killed process left counts no more (`system/files.py`). Where nothing can be written, nothing
-is locked or pinned: nothing can be made or deleted there either.
+Files that a killed process left are ignored (`system/files.py`). In a folder that is not writable
+nothing is locked or pinned, because nothing can be created or deleted there either.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.system.files import (
 )
 
 EXTRACTED = "extracted"  # the folder of extracted archives
-GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a longer holder hangs
+GUARD_SECONDS = 10.0  # pinning and renaming take milliseconds; a process that takes longer hangs
 
 
 class NotKeptError(Exception):
@@ -36,7 +36,10 @@ class NotKeptError(Exception):
 
 
 class Pins:
-    """The pins of one process; dropped when it is released or collected, or the process ends."""
+    """The pins of one process, which keep entries from being deleted.
+
+    They end with `release`, when this object is garbage-collected, or with the process.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,19 +48,22 @@ class Pins:
         self._names: set[str] = set()
 
     def add(self, name: str) -> None:
-        """Pin the entry of that name. Pinning it again renews its file's date, by which another
-        machine judges whether the pin is abandoned."""
+        """Pin the entry `name`, or renew its pin.
+
+        Another machine judges by the pin's modification time whether it is abandoned.
+        """
         with suppress(OSError):
             if self._own is None or self._process != os.getpid():
                 self._begin()
-            assert self._own is not None  # begun
+            assert self._own is not None  # set by `_begin`
             (self._own / name).touch()
             self._names.add(name)
 
     def drop(self, name: str) -> None:
+        """Remove this process's pin of the entry `name`, if there is one."""
         if name in self:
             self._names.discard(name)
-            assert self._own is not None  # it has a name
+            assert self._own is not None  # it holds a pin
             with suppress(OSError):
                 (self._own / name).unlink()
 
@@ -65,17 +71,17 @@ class Pins:
         return self._process == os.getpid() and name in self._names
 
     def in_use(self) -> set[str]:
-        """Return the names that any running process has pinned, this one included."""
+        """Return the names that running processes have pinned, this one included."""
         found: set[str] = set()
         with suppress(OSError):
-            for lease in list(self._folder.iterdir()):
-                if not is_abandoned(lease):
+            for of_process in list(self._folder.iterdir()):
+                if not is_abandoned(of_process):
                     with suppress(OSError):
-                        found.update(path.name for path in lease.iterdir())
+                        found.update(path.name for path in of_process.iterdir())
         return found
 
     def release(self) -> None:
-        """Drop all pins, and those of killed processes."""
+        """Remove all pins of this process, and those that killed processes left."""
         if self._own is not None:
             self._end()
             self._own = None
@@ -98,10 +104,10 @@ def _remove_pins(own: Path, process: int) -> None:
 
 
 class SharedFolder:
-    """A folder of entries in which several processes find, make and delete, one at a time each.
+    """A folder of entries that several processes look up, create and delete.
 
-    What one uses is pinned, so that no other deletes it, until this object is released or
-    garbage-collected. One that is read-only changes nothing on disk.
+    The entries that a process uses are pinned, so that no other process deletes them, until this
+    object is released or garbage-collected. A read-only one changes nothing on disk.
     """
 
     def __init__(self, root: Path, *, read_only: bool) -> None:
@@ -116,7 +122,7 @@ class SharedFolder:
 
     @contextmanager
     def temporary_folder(self) -> Iterator[Path]:
-        """Make a temporary folder for this process alone; it is removed afterwards."""
+        """Create a temporary folder, in this one if it is writable; it is removed afterwards."""
         with ExitStack() as stack:
             try:
                 self.make_folder("drafts")
@@ -127,7 +133,7 @@ class SharedFolder:
             yield folder
 
     def pin(self, kind: str, key: str) -> None:
-        """Keep other processes from deleting the entry of this name, which need not exist yet."""
+        """Keep other processes from deleting the entry KIND-KEY, which need not exist yet."""
         if self.read_only:
             return
         if (name := f"{kind}-{key}") in self.pins:
@@ -137,12 +143,14 @@ class SharedFolder:
             self.pins.add(name)
 
     def release(self) -> None:
-        """Let other processes delete the entries that this store found or made."""
+        """Let other processes delete the entries that this object pinned."""
         self.pins.release()
 
     def make_folder(self, *names: str) -> None:
-        """Make a folder inside this one, replacing anything else of that name; raise
-        `NotKeptError` where nothing can be written."""
+        """Create the folder `names` inside this one, replacing a file of that name.
+
+        `NotKeptError` if it cannot be written.
+        """
         if self.read_only:
             raise NotKeptError(f"the cache {self.root} is only read")
         folder = self.root
@@ -153,12 +161,12 @@ class SharedFolder:
                 try:
                     folder.mkdir(exist_ok=True)
                 except FileExistsError:
-                    with suppress(OSError):  # no file: another process was first
+                    with suppress(OSError):  # a folder, which another process has just created
                         folder.unlink()
                     folder.mkdir(exist_ok=True)
 
     def replace_folder(self, new: Path, path: Path) -> None:
-        """Rename `new` to `path`, replacing what is there."""
+        """Rename the folder `new` to `path`, replacing an existing one."""
         aside = temporary_sibling(self.root / "drafts" / "replaced")
         with self._guard():
             with suppress(FileNotFoundError):
@@ -167,7 +175,7 @@ class SharedFolder:
         remove(aside)
 
     def delete(self, paths: Iterable[Path]) -> set[Path]:
-        """Delete the paths that are not in use; return those deleted."""
+        """Delete the entries at `paths` that no process has pinned; return those deleted."""
         moved: dict[Path, Path] = {}
         with suppress(OSError, NotKeptError):
             self.make_folder("drafts")
@@ -184,33 +192,35 @@ class SharedFolder:
         return set(moved)
 
     def _guard(self) -> AbstractContextManager[None]:
-        """Keep others from pinning while this process reads the pins and deletes."""
+        """Keep other processes from pinning while this one reads the pins and deletes."""
         return self.hold_lock("pins", timeout=GUARD_SECONDS)
 
     @contextmanager
     def hold_lock(self, name: str, *, timeout: float | None = None) -> Iterator[None]:
-        """Hold a lock; wait for it as long as its holder runs, or for `timeout` seconds. Where no
-        lock file can be made, nothing else can be written either, and none is needed."""
-        with ExitStack() as held:
+        """Hold the lock `name`; wait for it while its holder works, or for `timeout` seconds.
+
+        If no lock file can be created, nothing else can be written either, and none is needed.
+        """
+        with ExitStack() as stack:
             if not self.read_only:
                 with suppress(OSError, NotKeptError, NotImplementedError):
                     self.make_folder("locks")
                     path = self.root / "locks" / f"{name}.lock"
                     if timeout is None:
-                        held.enter_context(locks.acquire_lock(path, f"cache entry {name}"))
+                        stack.enter_context(locks.acquire_lock(path, f"cache entry {name}"))
                     else:
-                        held.enter_context(FileLock(path).acquire(timeout=timeout))
+                        stack.enter_context(FileLock(path).acquire(timeout=timeout))
             yield
 
 
 def pin_name(path: Path) -> str:
-    """Return the name under which an entry, or the folder of an archive, is pinned."""
+    """Return the name under which the entry or extracted archive at `path` is pinned."""
     return f"{path.parent.name}-{path.name}"
 
 
 @contextmanager
 def wrap_write_errors(root: Path) -> Iterator[None]:
-    """Turn an operating-system error into `NotKeptError`, which names the cache folder."""
+    """Turn operating-system errors into a `NotKeptError` that names the cache folder."""
     try:
         yield
     except OSError as error:

@@ -114,7 +114,7 @@ def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
     with lock_run(results / "r"):
         assert run(failing()) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: another process is making run r")
+    assert line.startswith("error: another process is writing run r")
     assert _reports(results) == []
 
 

@@ -159,7 +159,7 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
     executor = ScriptedExecutor()
     execute(RunInputs(p, folder, REQUEST, store), executor, heard)
     assert executor.ran == [("one", 0), ("two", 0)]
-    assert heard.notes[0] == f"{one} is gone: the trial is trained again."
+    assert heard.notes[0] == f"{one} is missing: the trial is trained again."
     assert heard.notes[1].startswith(f"{two} is damaged (")
     assert waiting(p, folder) == []
 
@@ -535,7 +535,7 @@ def test_a_run_knows_what_its_last_command_asked_for(tmp_path: Path, store: Stor
 
 def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:
     def script(job: Job, trial: Trial) -> Outcome:
-        with pytest.raises(BenchError, match="another process is making run r"):
+        with pytest.raises(BenchError, match="another process is writing run r"):
             run(plan("one"), tmp_path / "r", store)
         return "ok"
 
@@ -545,7 +545,7 @@ def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None
 def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> None:
     with (
         lock_run(tmp_path / "r"),
-        pytest.raises(BenchError, match="another process is making run r; wait for it"),
+        pytest.raises(BenchError, match="another process is writing run r; wait for it"),
     ):
         prepare_run_folder(tmp_path, "r", fresh=True)
     assert (tmp_path / "r").is_dir()
@@ -566,7 +566,7 @@ def test_fresh_moves_the_earlier_run_aside_before_anyone_else_may_make_it(
     rename = Path.rename
 
     def contested(folder: Path, target: Path) -> Path:
-        with pytest.raises(BenchError, match="another process is making run r"), lock_run(folder):
+        with pytest.raises(BenchError, match="another process is writing run r"), lock_run(folder):
             pass
         return rename(folder, target)
 

@@ -149,7 +149,7 @@ def test_no_run_is_the_latest_before_one_has_finished(tmp_path: Path) -> None:
     (user.results / "latest").unlink()
     (user.results / "r" / "report.md").unlink()
     ended = in_process(tmp_path, "report")
-    said = "error: no run in results has finished yet; `status r` shows how far it is.\n"
+    said = "error: no run in results has finished yet; `status r` shows its progress.\n"
     assert (ended.returncode, ended.stderr) == (2, said)
 
 

@@ -138,7 +138,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _json(META, lambda raw: raw | {"skipped": ["vgg16"]}),
         "Expected `object`, got `str` - at `[$].skipped\\[0\\]`",
     ),
-    "dataset.json is gone": (lambda f: (f / DATASET).unlink(), "dataset.json is gone. .*writes it"),
+    "dataset.json is missing": (
+        lambda f: (f / DATASET).unlink(),
+        "dataset.json is missing. .*writes it",
+    ),
     "dataset.json is no JSON": (_bytes(DATASET, b"nonsense"), "dataset.json is damaged"),
     "dataset.json is a number": (
         _bytes(DATASET, b"1"),
@@ -155,7 +158,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a label of no class": (
         _json(DATASET, lambda raw: raw | {"splits": {"test": {"ids": ["x"], "labels": [7]}}}),
-        "split 'test' has labels of no class",
+        "split 'test' has labels outside the classes",
     ),
     "a label too few": (
         _json(DATASET, lambda raw: raw | {"splits": {"test": {"ids": ["x"], "labels": []}}}),
@@ -212,21 +215,24 @@ def test_damage_is_an_error_that_names_the_file(name: str, folder: Path) -> None
 
 
 WITHOUT_CHECKSUM: dict[str, tuple[Callable[[Path], None], str]] = {
-    "labels too few": (_arrays(test_labels=np.zeros(9, int)), "are of 10 images, not of 9"),
+    "labels too few": (_arrays(test_labels=np.zeros(9, int)), "are for 10 images, not for 9"),
     "labels of no class": (_arrays(test_labels=np.full(10, 2)), "not of the run's 2 classes"),
-    "labels that are texts": (_arrays(test_labels=np.full(10, "x")), "no list of whole numbers"),
+    "labels that are texts": (_arrays(test_labels=np.full(10, "x")), "not a list of whole numbers"),
     "a class too many": (
         _arrays(test_probabilities=np.ones((10, 3))),
         "not of the run's 2 classes",
     ),
     "probabilities of one dimension": (_arrays(test_probabilities=np.ones(10)), "2 classes"),
-    "what no probabilities are": (
+    "values that are not probabilities": (
         _arrays(validation_probabilities=np.full((10, 2), -1.0)),
-        "validation_probabilities are no probabilities",
+        "validation_probabilities are not probabilities",
     ),
-    "durations that are texts": (_arrays(latency_keras_b1=np.full(5, "x")), "no list of seconds"),
+    "durations that are texts": (
+        _arrays(latency_keras_b1=np.full(5, "x")),
+        "not a list of seconds",
+    ),
     "objects": (_arrays(test_labels=np.array([{}] * 10)), "allow_pickle=False"),
-    "an array alone": (_an_array_alone, "no .npz archive"),
+    "an array alone": (_an_array_alone, "not an .npz archive"),
     "a text": (_first_arrays(b"nonsense"), "is damaged"),
 }
 

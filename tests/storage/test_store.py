@@ -256,7 +256,7 @@ def test_nothing_is_deleted_where_it_would_not_help(
     store = Store(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(
-        NoRoomError, match="needs 9,900 bytes with a tenth in reserve, the disk has 1,000"
+        NoRoomError, match="needs 9,900 bytes, including a reserve of 10%; the disk has 1,000 free"
     ):
         store.begin_draft("k", "3", 9000)
     assert [e.description for e in store.entries()] == ["1", "2"]

@@ -92,7 +92,7 @@ def test_who_makes_a_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     with (
         _held(tmp_path / "r/.lock", 60, "idle") as pid,
-        pytest.raises(BenchError, match=f"is making run r; wait for it .process {pid} "),
+        pytest.raises(BenchError, match=f"is writing run r; wait for it .process {pid} "),
         lock_run(tmp_path / "r"),
     ):
         pass
