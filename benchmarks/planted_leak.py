@@ -23,7 +23,7 @@ from PIL import Image
 from planted import options, run
 
 from bench.analysis.findings import Findings
-from bench.analysis.leaks import LeakEstimate, estimate, leaks
+from bench.analysis.leaks import LeakEstimate, estimate_accuracy, leak_effects
 
 PROTOCOL = """
 summary = "a head trained until it knows its images by heart"
@@ -78,7 +78,7 @@ def say(what: str, found: LeakEstimate | None) -> None:
 
 def estimated(findings: Findings, images: Sequence[int] | None = None) -> LeakEstimate:
     (predictions,) = findings.predictions.values()
-    return estimate(predictions, None if images is None else np.array(images))
+    return estimate_accuracy(predictions, None if images is None else np.array(images))
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def main() -> None:
         leaky = train(place / "leaky", "leaky", place, arguments)
         dropped = train(place / "leaky", "dropped", place, arguments)
         ids = leaky.run.dataset.splits["test"].ids
-        (leak,) = leaks(leaky.audit, ids, leaky.predictions)
+        (leak,) = leak_effects(leaky.audit, ids, leaky.predictions)
         assert leaky.audit is not None
         print(f"{planted} copies planted, {len(leaky.audit.leaked)} test images named as leaked")
         clean = [n for n, id in enumerate(ids) if id not in leaky.audit.leaked]

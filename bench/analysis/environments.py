@@ -1,4 +1,4 @@
-"""The environments that trials ran in: which fields differ between them, or have changed."""
+"""Differences between the environments of trials."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ WHICH_GPU = "variables CUDA_VISIBLE_DEVICES"
 NOT_RECORDED = "not recorded"
 
 
-def flat(
+def flatten(
     values: Mapping[str, Any], prefix: str = "", *, empty: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Yield the innermost values of nested mappings, by their joined keys; those that are `empty`
-    only where asked for."""
+    """Yield the leaves of nested mappings, as joined keys and text.
+
+    Values that are "" or None are left out unless `empty` is set.
+    """
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key} ", empty=empty)
+            yield from flatten(value, f"{prefix}{key} ", empty=empty)
         elif empty or value not in ("", None):
             yield f"{prefix}{key}", str(value)
 
 
-def differing(records: Iterable[Record]) -> list[str]:
+def differing_fields(records: Iterable[Record]) -> list[str]:
     """Return the environment fields that differ between the trials that finished."""
-    seen = [dict(flat(record.environment)) for record in records if record.status == "ok"]
+    seen = [dict(flatten(record.environment)) for record in records if record.status == "ok"]
     # Which of several GPUs a trial used does not count as a difference; their names do.
     keys = dict.fromkeys(key for values in seen for key in values if key != WHICH_GPU)
     return [key for key in keys if len({values.get(key) for values in seen}) > 1]
@@ -42,7 +44,7 @@ class ChangedFact:
 
 
 def changes(before: Record, after: Record) -> list[ChangedFact]:
-    """Return how weights and environment differ between two trainings of one trial."""
+    """Return the fields of weights and environment that differ between two runs of one trial."""
     old, new = _facts(before), _facts(after)
     return [
         ChangedFact(fact, old.get(fact, NOT_RECORDED), new.get(fact, NOT_RECORDED))
@@ -53,4 +55,4 @@ def changes(before: Record, after: Record) -> list[ChangedFact]:
 
 def _facts(record: Record) -> dict[str, str]:
     weights = {} if record.weights is None else asdict(record.weights)
-    return dict(flat({"weights": weights, **record.environment}, empty=True))
+    return dict(flatten({"weights": weights, **record.environment}, empty=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.analysis import format as fmt
-from bench.analysis.environments import flat
+from bench.analysis.environments import flatten
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
 from bench.analysis.format import counted
@@ -76,7 +76,7 @@ def environment(findings: Findings) -> Mapping[str, str]:
     found: dict[str, list[str]] = {}
     ran = [r.environment for r in findings.run.records if r.environment]
     for one in ran or [findings.run.meta.environment]:
-        for key, value in flat(one):
+        for key, value in flatten(one):
             found.setdefault(key, []).append(value)
     return {key: " / ".join(dict.fromkeys(values)) for key, values in found.items()}
 

@@ -1,4 +1,4 @@
-"""Everything that the reports of one run show, derived once: each report only renders it."""
+"""All results that the reports of one run show, computed once and cached; reports only render."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pandas as pd
 
 from bench.analysis.cost import Faster, faster
 from bench.analysis.ensembles import Ensembles, ensembles
-from bench.analysis.environments import differing
+from bench.analysis.environments import differing_fields
 from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Predictions, confusion_counts
 from bench.analysis.metrics.robustness import Robustness, mean_over_seeds
 from bench.analysis.mistakes import Mistake, mistakes
-from bench.analysis.runtimes import RuntimeFigures, measured
-from bench.analysis.scores import Contender, Score, contenders, eligible, score
+from bench.analysis.runtimes import RuntimeFigures, measured_record
+from bench.analysis.scores import Contender, Score, compared_trials, contenders, score_trials
 from bench.analysis.sensitivity import Sensitivity, sensitivity
 from bench.analysis.soups import WeightSoup, weight_soups
 from bench.analysis.table import backbone_table, trial_table
@@ -30,7 +30,7 @@ from bench.types import Record
 
 @dataclass(frozen=True)
 class Findings:
-    """A run with its tables.
+    """A run with its tables and, computed on first use, all results that reports show.
 
     Mappings by label are in the order of `backbones`, and the trials of a label in the order of
     their seeds. `confusions`, `predictions`, `scaled_bin_sums` and `mistakes` have pretrained
@@ -56,31 +56,36 @@ class Findings:
         return {label: tuple(one.record for one in of) for label, of in self.by_label.items()}
 
     @cached_property
-    def answered(self) -> Mapping[str, Sequence[Contender]]:
-        """Return the trials of each label that may be ranked."""
-        found = {label: eligible(of_label) for label, of_label in self.by_label.items()}
+    def contenders(self) -> Mapping[str, Sequence[Contender]]:
+        """Return the trials of each label that may be ranked, of any seed."""
+        found = {label: contenders(of_label) for label, of_label in self.by_label.items()}
         return {label: trials for label, trials in found.items() if trials}
 
     @cached_property
     def compared(self) -> Mapping[str, Sequence[Contender]]:
-        """Return those of them that are compared, on the seeds that every label has."""
-        keys = {one.record.trial.key for one in contenders(self.scores)}
+        """Return the contenders of each label with the seeds that every label finished."""
+        keys = {one.record.trial.key for one in compared_trials(self.scores)}
         return {
             label: [one for one in trials if one.record.trial.key in keys]
-            for label, trials in self.answered.items()
+            for label, trials in self.contenders.items()
         }
 
     @cached_property
     def predictions(self) -> Mapping[str, tuple[Predictions, ...]]:
-        """Return the answers to the test images, one a seed."""
-        return {label: tuple(one.predictions for one in of) for label, of in self.answered.items()}
+        """Return the test predictions of each label, one for each seed."""
+        return {
+            label: tuple(one.predictions for one in of) for label, of in self.contenders.items()
+        }
 
     @cached_property
     def scaled_bin_sums(self) -> Mapping[str, tuple[Floats, ...]]:
-        """Return the bins of the answers after temperature scaling, of each seed that has one."""
+        """Return the calibration bins of each label after temperature scaling, by seed.
+
+        Seeds without a temperature have none.
+        """
         found = {
             label: tuple(one.scaled_bin_sums for one in trials if one.scaled_bin_sums is not None)
-            for label, trials in self.answered.items()
+            for label, trials in self.contenders.items()
         }
         return {label: sums for label, sums in found.items() if sums}
 
@@ -106,28 +111,28 @@ class Findings:
         return verdict(self.scores, self.compared, self.records, self.backbones, self.margin)
 
     @cached_property
-    def differing(self) -> list[str]:
-        """Return the environment fields in which trials differ, whose times are hard to compare."""
-        return differing(self.run.records)
+    def environment_differences(self) -> list[str]:
+        """Return the environment fields that differ between trials: times are hard to compare."""
+        return differing_fields(self.run.records)
 
     @cached_property
     def audit(self) -> KeptAudit | None:
-        """Return what the data audit found before training; older runs have none."""
+        """Return the result of the data audit before training; older runs have none."""
         return load_audit(self.run.folder)
 
     @cached_property
     def learning(self) -> LearningCurves | None:
-        """Return accuracy at each number of training images, if there is more than one."""
+        """Return accuracy by number of training images, if the run has more than one number."""
         return learning_curves(self.run, self.scores, self.margin)
 
     @cached_property
     def sensitivity(self) -> Sensitivity | None:
-        """Return what each learning rate gave, if more than one was tried."""
+        """Return the results of each learning rate, if more than one was tried."""
         return sensitivity(self.run, self.records)
 
     @cached_property
     def robustness(self) -> Mapping[str, Robustness]:
-        """Return the answers of each label to corrupted images, if it gave any."""
+        """Return the results on corrupted images of each label that has any."""
         found = {
             label: [one.robustness for one in trials if one.robustness is not None]
             for label, trials in self.compared.items()
@@ -136,20 +141,23 @@ class Findings:
 
     @cached_property
     def explanations(self) -> Mapping[str, Explanations]:
-        """Return what explains the mistakes of each label whose model was kept."""
-        answered = eligible(self.scores)
-        found = {one.label: one.explanations for one in answered if one.explanations is not None}
+        """Return the explanations of the mistakes of each label whose model was kept."""
+        found = {
+            one.label: one.explanations
+            for one in contenders(self.scores)
+            if one.explanations is not None
+        }
         return {label: found[label] for label in self.mistakes if label in found}
 
     @cached_property
     def faster(self) -> Faster | None:
-        """Return how much faster the recommended backbone is than the best, if it is another."""
+        """Return how much faster the recommended backbone is than the best, if they differ."""
         recommended, best = self.verdict.recommended or "", self.verdict.best or ""
-        return faster(self.timed.get(recommended), self.timed.get(best), self.margin)
+        return faster(self.timed_scores.get(recommended), self.timed_scores.get(best), self.margin)
 
     @cached_property
-    def timed(self) -> Mapping[str, Score]:
-        """Return a score with the timed queries of each backbone, which its seeds share."""
+    def timed_scores(self) -> Mapping[str, Score]:
+        """Return the score of each label that has its timed queries, which all seeds share."""
         found: dict[str, Score] = {}
         for label, of_label in self.by_label.items():
             if timed := [one for one in of_label if one.record.runtimes]:
@@ -159,43 +167,46 @@ class Findings:
 
     @cached_property
     def runtimes(self) -> tuple[RuntimeFigures, ...]:
-        """Return the backbones in table order, each with its runtimes in the order measured."""
-        of_trial = {one.record.trial.key: one.runtimes for one in self.scores}
-        found = (measured(records) for records in self.records.values())
-        return tuple(row for record in found if record for row in of_trial[record.trial.key])
+        """Return the figures of each backbone and runtime, in the order of the table."""
+        by_trial = {one.record.trial.key: one.runtimes for one in self.scores}
+        found = (measured_record(records) for records in self.records.values())
+        return tuple(row for record in found if record for row in by_trial[record.trial.key])
 
     @cached_property
     def ensembles(self) -> Ensembles | None:
-        """Return what averaging the probabilities of several backbones gives."""
+        """Return the ensembles of the compared backbones; `None` if there are fewer than two."""
         return ensembles(self.run, self.compared, self.backbones, self.verdict)
 
     @cached_property
     def soups(self) -> tuple[WeightSoup, ...]:
-        """Return what averaging the weights of the seeds of each backbone gives."""
+        """Return the weight soup of each backbone that has one."""
         return weight_soups(self.run, self.scores, self.records)
 
     @property
     def several_seeds(self) -> bool:
+        """Return whether the trials have more than one seed."""
         return self.trials["seed"].nunique() > 1
 
     @property
-    def averaged(self) -> bool:
-        """Return whether `table` has means over seeds: trials that must not be ranked together are
-        not averaged either."""
+    def is_averaged(self) -> bool:
+        """Return whether `table` has means over seeds.
+
+        Trials that must not be ranked together are not averaged either.
+        """
         return self.several_seeds and not self.verdict.differences
 
     @property
     def margin(self) -> float:
-        """Return how far behind the best a recommended backbone may be, as a share."""
+        """Return how far behind the best a recommended backbone may be, as a fraction."""
         return self.run.meta.margin / 100
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """Return the table shown first: means over the seeds if there are several."""
-        return self.with_standings(self.backbones if self.averaged else self.trials)
+        return self.with_standings(self.backbones if self.is_averaged else self.trials)
 
     def with_standings(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add the columns `verdict` and `ties` (text) and `p_first` for the compared backbones."""
+        """Return the table with the columns `verdict`, `ties` (text) and `p_first` added."""
         compared = self.verdict.standings if self.verdict.pairs else ()
         standings = {standing.label: standing for standing in compared}
         found = [standings.get(label) for label in table["label"]]
@@ -207,7 +218,7 @@ class Findings:
 
 
 def find(run: StoredRun) -> Findings:
-    """Derive everything from the records and arrays of a run."""
-    scores = score(run)
+    """Analyse a run: compute its scores and tables from its records and arrays."""
+    scores = score_trials(run)
     trials = trial_table(scores)
     return Findings(run, trials, backbone_table(trials, scores), scores)

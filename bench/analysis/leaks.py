@@ -1,6 +1,7 @@
-"""Accuracy without the test images that leaked into training, next to the accuracy on all of them.
+"""Accuracy without the test images that leaked into training, next to that on all test images.
 
-From the stored answers alone: nothing is trained again, so the weights have still seen the copies.
+Computed from the stored predictions: nothing is trained again, so the weights have still seen the
+copies.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bench.data.audit.result import KeptAudit
 
 @dataclass(frozen=True)
 class LeakEstimate:
-    """An accuracy over some of the test images, and its 95% interval."""
+    """An accuracy on a part of the test images, with its 95% interval."""
 
     accuracy: float
     low: float
@@ -27,30 +28,36 @@ class LeakEstimate:
 
 
 @dataclass(frozen=True)
-class Leak:
-    """What the leaked test images do to one backbone's accuracy, over its seeds."""
+class LeakEffect:
+    """The accuracy of one backbone with and without the leaked test images, over its seeds."""
 
     label: str
-    every: LeakEstimate  # over all test images
-    clean: LeakEstimate | None  # without those that leaked; None if all did
+    every: LeakEstimate  # on all test images
+    clean: LeakEstimate | None  # without leaked images; None if all leaked
 
 
-def leaks(
+def leak_effects(
     audit: KeptAudit | None, test_ids: Sequence[str], predicted: Mapping[str, Sequence[Predictions]]
-) -> tuple[Leak, ...]:
-    """Return one for each backbone, if test images leaked and were not dropped."""
+) -> tuple[LeakEffect, ...]:
+    """Return the effect on each backbone; none if no test images leaked, or these were dropped."""
     if audit is None or not audit.leaked or audit.on_leak == "drop":
         return ()
     seen = set(audit.leaked)
     clean = np.flatnonzero([id not in seen for id in test_ids])
     return tuple(
-        Leak(label, estimate(each), estimate(each, clean) if len(clean) else None)
+        LeakEffect(
+            label,
+            estimate_accuracy(each),
+            estimate_accuracy(each, clean) if len(clean) else None,
+        )
         for label, each in predicted.items()
     )
 
 
-def estimate(seeds: Sequence[Predictions], images: NDArray[np.intp] | None = None) -> LeakEstimate:
-    """Estimate from the answers of each seed, over all images or some of them."""
+def estimate_accuracy(
+    seeds: Sequence[Predictions], images: NDArray[np.intp] | None = None
+) -> LeakEstimate:
+    """Estimate the accuracy from each seed's predictions, on all images or some of them."""
     correct = np.stack([predictions.correct for predictions in seeds])
     if images is not None:
         correct = correct[:, images]

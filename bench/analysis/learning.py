@@ -1,7 +1,7 @@
-"""Learning curves: test accuracy against the number of training images, from a run's records.
+"""Learning curves: test accuracy against the number of training images.
 
-Only pretrained backbones have one. At each size the backbones are compared as in the verdict: on
-the seeds that all of them finished, by the margin of the run.
+Only pretrained backbones have one. At each number of images the backbones are compared as in the
+verdict: on the seeds that all of them finished, by the margin of the run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.metrics.classification import predictions
-from bench.analysis.scores import Score, eligible, labels
+from bench.analysis.scores import Score, contenders, trial_labels
 from bench.analysis.statistics.intervals import Accuracy, Correct
 from bench.analysis.statistics.margin import place
 from bench.storage.records import TEST_ARRAYS, StoredRun
@@ -21,34 +21,34 @@ from bench.types import Record
 
 @dataclass(frozen=True)
 class Point:
-    """One backbone at one size, over its seeds."""
+    """One backbone at one number of training images, over its seeds."""
 
-    fraction: float
+    fraction: float  # of the training set
     images: int
     seeds: int
     accuracy: float
-    low: float  # 95%, over seeds and test images
+    low: float  # ends of the 95% interval over seeds and test images
     high: float
 
 
 @dataclass(frozen=True)
 class BestAtSize:
-    """The most accurate backbone with this many images, and how the others compare with it."""
+    """The most accurate backbone at one number of training images, and those close to it."""
 
     images: int
     label: str
     accuracy: float
-    within: tuple[str, ...]  # shown to be within the margin of it
+    within: tuple[str, ...]  # shown to be within the margin of the best
     undecided: tuple[str, ...]
     seeds: tuple[int, ...]  # that all of them finished
 
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """`points` by label, the fewest images first; `best` for each size with two or more."""
+    """The learning curves of a run."""
 
-    points: Mapping[str, tuple[Point, ...]]
-    best: tuple[BestAtSize, ...]
+    points: Mapping[str, tuple[Point, ...]]  # by label, the fewest images first
+    best: tuple[BestAtSize, ...]  # for each number of images with two or more backbones
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -59,25 +59,25 @@ class LearningCurves:
 def learning_curves(
     run: StoredRun, scores: Iterable[Score], margin: float
 ) -> LearningCurves | None:
-    """Return the curves of a run that trained on more than one share of its images; `scores` are
-    of the largest share."""
+    """Return the learning curves; `None` if the run trained on one fraction of its images only.
+
+    `scores` are those of the trials on the largest fraction.
+    """
     if not run.subset_records:
         return None
-    answers = {one.record.trial.key: one.predictions.correct for one in eligible(scores)}
-    answers |= _correct_by_trial(run, run.subset_records)
+    by_trial = {one.record.trial.key: one.predictions.correct for one in contenders(scores)}
+    by_trial |= _correct_by_trial(run, run.subset_records)
     records = (*run.records, *run.subset_records)
-    names = labels(records)
+    names = trial_labels(records)
     groups: dict[str, dict[float, list[Record]]] = {}
     for record in records:
-        if record.trial.key in answers:
-            of_label = groups.setdefault(names[record.trial.key], {})
-            of_label.setdefault(record.trial.fraction, []).append(record)
+        if record.trial.key in by_trial:
+            by_fraction = groups.setdefault(names[record.trial.key], {})
+            by_fraction.setdefault(record.trial.fraction, []).append(record)
     points: dict[str, list[Point]] = {label: [] for label in sorted(groups)}
     best = []
-    for fraction in sorted({fraction for shares in groups.values() for fraction in shares}):
-        trained = {
-            label: shares[fraction] for label, shares in groups.items() if fraction in shares
-        }
+    for fraction in sorted({fraction for group in groups.values() for fraction in group}):
+        trained = {label: group[fraction] for label, group in groups.items() if fraction in group}
         seeds = set.intersection(*({r.trial.seed for r in each} for each in trained.values()))
         if seeds:
             trained = {
@@ -85,7 +85,7 @@ def learning_curves(
                 for label, each in trained.items()
             }
         correct = {
-            label: np.stack([answers[record.trial.key] for record in each])
+            label: np.stack([by_trial[record.trial.key] for record in each])
             for label, each in trained.items()
         }
         here = {label: _point(run, each, correct[label]) for label, each in trained.items()}
@@ -97,7 +97,7 @@ def learning_curves(
 
 
 def _correct_by_trial(run: StoredRun, records: tuple[Record, ...]) -> dict[str, Correct]:
-    """Return which test images were correct, by trial; only finished pretrained trials."""
+    """Return which test images each finished pretrained trial predicts correctly, by key."""
     found = {}
     for record in records:
         if record.status == "ok" and record.pretrained:
@@ -109,7 +109,7 @@ def _correct_by_trial(run: StoredRun, records: tuple[Record, ...]) -> dict[str, 
 
 def _point(run: StoredRun, records: list[Record], correct: Correct) -> Point:
     found = Accuracy.from_correct(correct)
-    # Older records do not count their images; they trained on all of them.
+    # Older records have no number of images; they trained on all of them.
     images = records[0].train_images or len(run.dataset.splits["train"])
     fraction = records[0].trial.fraction
     return Point(fraction, images, len(records), found.value, found.low, found.high)
@@ -121,12 +121,12 @@ def _best(
     margin: float,
     seeds: tuple[int, ...],
 ) -> BestAtSize:
-    """Compare the backbones with as many images; `correct` is (seeds, images)."""
+    """Compare the backbones at one number of training images; `correct` is (seeds, images)."""
     names = list(points)
-    answers = np.stack([correct[name] for name in names])
-    placed = place(answers, margin)
+    stacked = np.stack([correct[name] for name in names])
+    placed = place(stacked, margin)
     first = next(i for i, one in enumerate(placed) if one.place == "best")
-    order = np.argsort(-answers.mean(axis=(1, 2)), kind="stable")
+    order = np.argsort(-stacked.mean(axis=(1, 2)), kind="stable")
     return BestAtSize(
         images=points[names[first]].images,
         label=names[first],

@@ -1,6 +1,7 @@
 """Accuracy, agreement and latency of each runtime with each backbone.
 
-Answers are compared with those after training. A conversion that failed is a row with its reason.
+The predictions of a runtime are compared with those stored after training. A conversion that failed
+is a row with its reason.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench.types import REFERENCE, Record, RuntimeResult
 
 @dataclass(frozen=True, slots=True)
 class RuntimeFigures:
-    """One runtime of one backbone; what was not measured is `None`."""
+    """The figures of one runtime with one backbone; `None`: not measured."""
 
     label: str
     runtime: str
@@ -27,8 +28,8 @@ class RuntimeFigures:
     artefact_mb: float | None = None
     convert_seconds: float | None = None
     accuracy: float | None = None
-    agreement: float | None = None  # the share of test images called the same as by Keras
-    largest_difference: float | None = None  # of any probability of any test image
+    agreement: float | None = None  # fraction of test images with the same class as in Keras
+    largest_difference: float | None = None  # from Keras, of any probability of any test image
     latency_p50_ms: float | None = None
     latency_p90_ms: float | None = None
     images_per_second: float | None = None
@@ -38,21 +39,26 @@ class RuntimeFigures:
     correct: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
 
-def figures(label: str, evidence: Evidence) -> tuple[RuntimeFigures, ...]:
-    """Return the runtimes of one trial in the order measured."""
+def runtime_figures(label: str, evidence: Evidence) -> tuple[RuntimeFigures, ...]:
+    """Return the figures of each runtime of one trial, in the order measured."""
     return tuple(_row(label, evidence, result) for result in evidence.record.runtimes)
 
 
-def measured(records: Sequence[Record]) -> Record | None:
-    """Return the seed whose model was measured: others share its times, not its answers."""
+def measured_record(records: Sequence[Record]) -> Record | None:
+    """Return the record of the seed whose model was measured.
+
+    The other seeds share its times, but not its predictions.
+    """
     with_runtimes = [r for r in records if r.status == "ok" and r.runtimes]
     own = [r for r in with_runtimes if not r.stood_for]
     return next(iter(own or with_runtimes), None)
 
 
-def _answered(evidence: Evidence, runtime: str) -> Floats | None:
-    """Return the runtime's own answers; those of the reference are the ones after training. A model
-    that answers NaN has no accuracy, although `argmax` would give one."""
+def _test_probabilities(evidence: Evidence, runtime: str) -> Floats | None:
+    """Return the test probabilities of a runtime; for the reference, those stored after training.
+
+    `None` if they are missing or not finite: NaN has no accuracy, although `argmax` would give one.
+    """
     name = "test_probabilities" if runtime == REFERENCE else f"probabilities_{runtime}"
     stored = evidence.arrays.get(name)
     if stored is None or len(stored) != len(evidence.arrays["test_labels"]):
@@ -65,13 +71,14 @@ def _row(label: str, evidence: Evidence, result: RuntimeResult) -> RuntimeFigure
     if result.status != "ok":
         return RuntimeFigures(label, result.name, result.status, reason=result.reason, seed=seed)
     arrays = evidence.arrays
-    trained, answered = _answered(evidence, REFERENCE), _answered(evidence, result.name)
+    trained = _test_probabilities(evidence, REFERENCE)
+    own = _test_probabilities(evidence, result.name)
     correct = agreement = difference = None
-    if answered is not None and evidence.record.pretrained:
-        correct = answered.argmax(axis=1) == arrays["test_labels"]
-    if answered is not None and trained is not None and result.name != REFERENCE:
-        agreement = float((answered.argmax(axis=1) == trained.argmax(axis=1)).mean())
-        difference = float(np.abs(answered - trained).max())
+    if own is not None and evidence.record.pretrained:
+        correct = own.argmax(axis=1) == arrays["test_labels"]
+    if own is not None and trained is not None and result.name != REFERENCE:
+        agreement = float((own.argmax(axis=1) == trained.argmax(axis=1)).mean())
+        difference = float(np.abs(own - trained).max())
     return RuntimeFigures(
         label,
         result.name,

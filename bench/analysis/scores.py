@@ -1,8 +1,8 @@
 """The metrics and the label of each trial, and which trials may be ranked together.
 
-Trials with the same label are averaged and drawn together, so a label separates what must not be
-mixed: random weights from pretrained ones, and one input size from another. Trials are ranked
-together only if they share dataset, protocol, precision, threads and test images.
+Trials with the same label are averaged and plotted together, so labels separate what must not be
+mixed: random from pretrained weights, and one input size from another. Trials are ranked together
+only if they share dataset, protocol, precision, threads and test images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.analysis.metrics.latency import durations, throughput_by_batch
 from bench.analysis.metrics.phases import correct_after_phases
 from bench.analysis.metrics.probes import ProbeResult, probe_results
 from bench.analysis.metrics.robustness import Robustness, robustness
-from bench.analysis.runtimes import RuntimeFigures, figures
+from bench.analysis.runtimes import RuntimeFigures, runtime_figures
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import StoredRun
 from bench.system.files import fields_of
@@ -40,19 +40,19 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What was derived from one trial's arrays, which need not stay in memory after that."""
+    """The metrics of one trial, and the results from its arrays, which are not kept in memory."""
 
     record: Record
     label: str
-    figures: Floats  # in the order of `METRICS`; NaN where there is none
-    gone: bool = False  # the trial finished, but all its arrays are missing
-    milliseconds: Floats | None = None  # each timed query of one image, as measured
+    figures: Floats  # in the order of `METRICS`; NaN: none
+    arrays_missing: bool = False  # the trial finished, but all its arrays are missing
+    milliseconds: Floats | None = None  # of each timed query of one image
     throughput: Mapping[int, float] = field(default_factory=dict)  # images/s by batch size
     runtimes: tuple[RuntimeFigures, ...] = ()
 
     @property
     def quartiles(self) -> tuple[float, float, float] | None:
-        """Return the quartiles of the queries, where enough of them support percentiles."""
+        """Return the quartiles of `milliseconds`; `None` with too few queries."""
         taken = self.milliseconds
         if taken is None or len(taken) < SAMPLES_FOR_PERCENTILE[90]:
             return None
@@ -62,7 +62,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender(Score):
-    """The score of a trial that may be ranked: pretrained, finished, with test answers."""
+    """The score of a trial that may be ranked: pretrained, finished, with test predictions."""
 
     predictions: Predictions
     scaled_bin_sums: Floats | None  # of the calibration bins, after temperature scaling
@@ -73,22 +73,24 @@ class Contender(Score):
     true_probabilities: Floats | None  # of the true class of each validation image
 
 
-def score(run: StoredRun) -> tuple[Score, ...]:
-    """Compute every metric of every trial on the most training images, holding the arrays of one
-    trial at a time."""
-    names, truths = labels(run.records), dict[bytes, Counts]()
+def score_trials(run: StoredRun) -> tuple[Score, ...]:
+    """Compute every metric of every trial on the largest training set.
+
+    Only the arrays of one trial at a time are in memory.
+    """
+    names, truths = trial_labels(run.records), dict[bytes, Counts]()
     return tuple(_score(run, r, names[r.trial.key], truths) for r in run.records)
 
 
 def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Counts]) -> Score:
-    """Score one trial; those with the same test labels share them, in `truths`."""
+    """Score one trial; trials with equal test labels share one array, kept in `truths`."""
     if record.status != "ok":
         return Score(record, label, np.full(len(METRICS.names), np.nan))
     evidence = run.evidence_of(record)
     computed = (
         metric.compute(evidence)
         if record.pretrained or metric.kind != "answers"
-        else None  # what random weights answer means nothing
+        else None  # predictions of random weights are meaningless
         for metric in METRICS
     )
     seconds = durations(evidence, 1)
@@ -96,10 +98,10 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
         record,
         label,
         np.array(list(computed), np.float64),
-        gone=not evidence.arrays,
+        arrays_missing=not evidence.arrays,
         milliseconds=None if seconds is None else 1000 * seconds,
         throughput=throughput_by_batch(evidence),
-        runtimes=figures(label, evidence),
+        runtimes=runtime_figures(label, evidence),
     )
     predicted = predictions(evidence) if record.pretrained else None
     if predicted is None:
@@ -129,8 +131,8 @@ def without_random_init(label: str) -> str:
     return label.removesuffix(random_init_label(""))
 
 
-def labels(records: Sequence[Record]) -> Mapping[str, str]:
-    """Return the label of each trial by key; failed trials share the label of successful ones."""
+def trial_labels(records: Sequence[Record]) -> Mapping[str, str]:
+    """Return the label of each trial by key; failed trials share the label of finished ones."""
     sizes: dict[str, set[int]] = {}
     succeeded: dict[tuple[str, int], str] = {}
     for record in records:
@@ -153,14 +155,14 @@ def labels(records: Sequence[Record]) -> Mapping[str, str]:
     return found
 
 
-def contenders(scores: Iterable[Score]) -> list[Contender]:
-    """Return the trials that are compared: only the seeds that every backbone finished."""
-    found = eligible(scores)
+def compared_trials(scores: Iterable[Score]) -> list[Contender]:
+    """Return the contenders with the seeds that every backbone finished; all if there are none."""
+    found = contenders(scores)
     shared = shared_seeds(found)
     return [c for c in found if c.record.trial.seed in shared] if shared else found
 
 
-def eligible(scores: Iterable[Score]) -> list[Contender]:
+def contenders(scores: Iterable[Score]) -> list[Contender]:
     """Return the trials that may be ranked, of any seed."""
     return [one for one in scores if isinstance(one, Contender)]
 
@@ -173,9 +175,9 @@ def shared_seeds(found: Sequence[Contender]) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*seeds.values()))) if seeds else ()
 
 
-def differences(scores: Iterable[Score]) -> list[str]:
-    """Describe what the trials do not share, and which have which; empty if they may be ranked."""
-    found = eligible(scores)
+def ranking_obstacles(scores: Iterable[Score]) -> list[str]:
+    """Describe each field in which the trials differ; empty if they may be ranked together."""
+    found = contenders(scores)
     different = []
     for name, value in FIELDS.items():
         holders: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
-"""How the learning rate changes the accuracy of each backbone, and whether it changes the order.
+"""How the learning rate changes the accuracy of each backbone, and whether it changes their order.
 
-From the rates that `--tune` tried. Only pretrained backbones: other accuracies are meaningless.
+Computed from the rates that `--tune` tried, for pretrained backbones only: the accuracy of others
+is meaningless.
 """
 
 from __future__ import annotations
@@ -22,35 +23,35 @@ ByRate = Mapping[float, Mapping[int, Correct]]  # by multiplier and seed
 
 
 @dataclass(frozen=True)
-class AtRate:
-    """One backbone at one multiple of the protocol's rates: means over the seeds."""
+class RateFigures:
+    """One backbone at one multiple of the protocol's learning rates, means over the seeds."""
 
     multiplier: float
-    chosen: int  # by how many seeds
-    diverged: int  # seeds whose training diverged
+    chosen: int  # number of seeds that chose this rate
+    diverged: int  # number of seeds whose training diverged
     val_loss: float | None
     val_accuracy: float | None
-    test_accuracy: float | None  # held out: not used to choose the rate
+    test_accuracy: float | None  # not used to choose the rate
 
 
 @dataclass(frozen=True)
 class LeadAtRate:
-    """How far the first of two is ahead at one rate; negative if behind."""
+    """The lead of one backbone over another at one learning rate."""
 
     multiplier: float
-    by: float
-    p: float  # for this rate and pair alone
+    by: float  # difference in accuracy; negative: behind
+    p: float  # uncorrected
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Two backbones that are each ahead of the other at some rate of the budget."""
+    """Two backbones of which each is ahead of the other at some learning rate."""
 
     split: ScoredSplit
     first: str
     second: str
-    ahead: LeadAtRate  # the first's largest lead
-    behind: LeadAtRate  # the second's largest lead
+    ahead: LeadAtRate  # largest lead of `first`
+    behind: LeadAtRate  # largest lead of `second`, as a negative lead of `first`
     p: float  # corrected over all rates and pairs
 
     @property
@@ -60,21 +61,21 @@ class Flip:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """`rates` by label, the lowest rate first; `flips`, the widest first."""
+    """The results of all learning rates."""
 
-    rates: Mapping[str, tuple[AtRate, ...]]
-    flips: tuple[Flip, ...]
+    rates: Mapping[str, tuple[RateFigures, ...]]  # by label, the lowest rate first
+    flips: tuple[Flip, ...]  # the widest first
 
     @property
     def at_the_edge(self) -> tuple[str, ...]:
-        """Return backbones of which a seed chose the lowest or highest rate."""
+        """Return the backbones of which a seed chose the lowest or highest rate tried."""
         return tuple(
             label for label, rates in self.rates.items() if rates[0].chosen or rates[-1].chosen
         )
 
 
 def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sensitivity | None:
-    """Return the sensitivity of these backbones; `None` if nothing was tuned."""
+    """Return the sensitivity to the learning rate; `None` if no trial was tuned."""
     if not any(record.tuning for of_label in records.values() for record in of_label):
         return None
     tuned = {
@@ -98,15 +99,15 @@ def sensitivity(run: StoredRun, records: Mapping[str, Sequence[Record]]) -> Sens
 def _correct_by_rate(
     run: StoredRun, records: Sequence[Record], split: ScoredSplit
 ) -> dict[float, dict[int, Correct]]:
-    """Return which images were correct, by multiplier and seed."""
+    """Return which images of a split are correct, by multiplier and seed."""
     found: dict[float, dict[int, Correct]] = {}
     for record in records:
         arrays = run.evidence_of(record).arrays
-        answers = arrays.get(f"tuning_{split}_probabilities")
+        stored = arrays.get(f"tuning_{split}_probabilities")
         labels = arrays.get(f"{split}_labels")
-        if answers is None or labels is None:
+        if stored is None or labels is None:
             continue
-        for rate, probabilities in zip(record.tuning, answers, strict=True):
+        for rate, probabilities in zip(record.tuning, stored, strict=True):
             if rate.val_loss is not None:
                 correct = probabilities.argmax(axis=1) == labels
                 found.setdefault(rate.multiplier, {})[record.trial.seed] = correct
@@ -115,17 +116,17 @@ def _correct_by_rate(
 
 def _at_rates(
     records: Sequence[Record], test: Mapping[float, Mapping[int, Correct]]
-) -> Iterator[AtRate]:
-    for place, rate in enumerate(records[0].tuning):
-        tried = [record.tuning[place] for record in records]
-        answered = test.get(rate.multiplier, {})
-        yield AtRate(
+) -> Iterator[RateFigures]:
+    for index, rate in enumerate(records[0].tuning):
+        tried = [record.tuning[index] for record in records]
+        by_seed = test.get(rate.multiplier, {})
+        yield RateFigures(
             multiplier=rate.multiplier,
             chosen=sum(one.chosen for one in tried),
             diverged=sum(one.val_loss is None for one in tried),
             val_loss=_mean([one.val_loss for one in tried]),
             val_accuracy=_mean([one.val_accuracy for one in tried]),
-            test_accuracy=_mean([float(correct.mean()) for correct in answered.values()]),
+            test_accuracy=_mean([float(correct.mean()) for correct in by_seed.values()]),
         )
 
 
@@ -135,22 +136,22 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def find_flips(split: ScoredSplit, correct: Mapping[str, ByRate]) -> list[Flip]:
-    """Find the pairs whose order changes between two rates.
+    """Return the pairs of backbones whose order changes between two learning rates.
 
-    A flip is two claims, ahead at one rate and behind at another, and both must hold: each is
-    one-sided and corrected for the rates it was chosen from. Holm's correction covers all pairs,
-    also those whose order does not change.
+    A flip consists of two claims, ahead at one rate and behind at another, and both must be
+    significant: each test is one-sided and corrected for the rates it was chosen from. Holm's
+    correction covers all pairs, also those whose order does not change.
     """
     pairs = list(combinations(correct, 2))
     found: dict[tuple[str, str], tuple[LeadAtRate, LeadAtRate]] = {}
     chances = dict.fromkeys(pairs, 1.0)
     for pair in pairs:
-        of_both = _stacked(*(correct[label] for label in pair))
-        by = {rate: float(ours.mean() - theirs.mean()) for rate, (ours, theirs) in of_both.items()}
+        by_rate = _stack_shared_seeds(*(correct[label] for label in pair))
+        by = {rate: float(one.mean() - other.mean()) for rate, (one, other) in by_rate.items()}
         if not by or max(by.values()) <= 0 or min(by.values()) >= 0:
             continue
         ahead, behind = (
-            LeadAtRate(rate, by[rate], paired_p_value(*of_both[rate]))
+            LeadAtRate(rate, by[rate], paired_p_value(*by_rate[rate]))
             for rate in (max(by, key=by.__getitem__), min(by, key=by.__getitem__))
         )
         found[pair] = ahead, behind
@@ -159,12 +160,12 @@ def find_flips(split: ScoredSplit, correct: Mapping[str, ByRate]) -> list[Flip]:
     return [Flip(split, *pair, *leads, corrected[pair]) for pair, leads in found.items()]
 
 
-def _stacked(first: ByRate, second: ByRate) -> dict[float, tuple[Correct, Correct]]:
-    """Return what both answered at each rate, for the seeds that both have."""
+def _stack_shared_seeds(first: ByRate, second: ByRate) -> dict[float, tuple[Correct, Correct]]:
+    """Return the correct predictions of both at each rate, of the seeds that both have."""
     found = {}
     for rate in sorted(set(first) & set(second)):
         if common := sorted(set(first[rate]) & set(second[rate])):
-            ours = np.stack([first[rate][seed] for seed in common])
-            theirs = np.stack([second[rate][seed] for seed in common])
-            found[rate] = (ours, theirs)
+            one = np.stack([first[rate][seed] for seed in common])
+            other = np.stack([second[rate][seed] for seed in common])
+            found[rate] = (one, other)
     return found

@@ -1,8 +1,8 @@
-"""The leaderboard as data frames: one row a trial, and one row a backbone over its seeds.
+"""The ranked tables as data frames: one row for each trial, and one for each backbone.
 
-Only pretrained trials that finished are ranked, by test accuracy and then by loss. Random-init
-trials follow without a rank, because their accuracy is meaningless, then those without figures;
-failed ones come last.
+Only pretrained trials that finished are ranked, by test accuracy and then by loss. Trials with
+random weights follow without a rank, because their accuracy is meaningless, then those without
+figures, and failed ones last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.metrics.base import METRICS
-from bench.analysis.scores import Contender, Score, contenders, differences
+from bench.analysis.scores import Contender, Score, compared_trials, ranking_obstacles
 from bench.analysis.statistics import intervals
 from bench.types import RANDOM_INIT
 
@@ -37,13 +37,13 @@ FIRST_COLUMNS = (
 )
 LAST_COLUMNS = ("label", "trial", "reason")
 NO_FIGURES = "no usable test probabilities are stored"
-GONE = "its arrays are missing"
+ARRAYS_MISSING = "its arrays are missing"
 
 Cells = dict[Any, Any]
 
 
 def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
-    """Return one row a trial, best first."""
+    """Return a table with one row for each trial, the best first."""
     metrics = METRICS.names
     given = [n for n in (*FIRST_COLUMNS, *LAST_COLUMNS) if n not in (*metrics, "rank")]
     figures = np.reshape([one.figures for one in scores], (-1, len(metrics)))
@@ -54,11 +54,11 @@ def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
 
 
 def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
-    """Return one row a backbone: means over seeds, standard deviations in `*_std` columns.
+    """Return a table with one row for each label: means over seeds, and `*_std` columns.
 
     Ranked backbones are averaged over the seeds that all of them finished.
     """
-    correct = {one.record.trial.key: one.predictions.correct for one in contenders(scores)}
+    correct = {one.record.trial.key: one.predictions.correct for one in compared_trials(scores)}
     rows = [_mean_row(group, correct) for _, group in trials.groupby("label", sort=False)]
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
@@ -69,8 +69,8 @@ def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFram
 def _facts(score: Score) -> Cells:
     record, trial = score.record, score.record.trial
     reason = record.reason
-    if score.gone:
-        reason = GONE
+    if score.arrays_missing:
+        reason = ARRAYS_MISSING
     elif record.pretrained and record.status == "ok" and not isinstance(score, Contender):
         reason = NO_FIGURES
     return {
@@ -86,7 +86,10 @@ def _facts(score: Score) -> Cells:
 
 
 def _mean_row(group: pd.DataFrame, correct: Mapping[str, NDArray[np.bool_]]) -> Cells:
-    """Return the means of a label's trials, of those in `correct` if any may be ranked."""
+    """Return the means of a label's trials; of those in `correct`, if any are.
+
+    `correct` has the correct test predictions of the compared trials, by key.
+    """
     ok = group[group["status"] == "ok"]
     ranked = ok[ok["trial"].isin(correct)]
     shown = ranked if len(ranked) else ok if len(ok) else group
@@ -98,18 +101,18 @@ def _mean_row(group: pd.DataFrame, correct: Mapping[str, NDArray[np.bool_]]) -> 
     means, spreads = shown[names].mean(), shown[names].std(ddof=1)
     row |= {name: means[name] for name in names}
     row |= {f"{name}_std": spreads[name] for name in _with_spread()}
-    answers = [correct[key] for key in shown["trial"] if key in correct]
-    if answers and len({len(one) for one in answers}) == 1:
-        # The seeds answered the same images: one sample of images, not several. The mean is taken
+    seeds = [correct[key] for key in shown["trial"] if key in correct]
+    if seeds and len({len(one) for one in seeds}) == 1:
+        # All seeds predict the same images: one sample of images, not several. The mean is taken
         # from the counts, so that equal accuracies are equal to the last bit.
-        row["accuracy"] = float(np.mean(answers))
-        low, high = intervals.accuracy_interval(np.stack(answers))
+        row["accuracy"] = float(np.mean(seeds))
+        low, high = intervals.accuracy_interval(np.stack(seeds))
         row["accuracy_low"], row["accuracy_high"] = float(low), float(high)
     return row
 
 
 def untrained(table: pd.DataFrame) -> pd.Series[bool]:
-    """Return which rows have random weights, so times and sizes but no answers."""
+    """Return which rows finished with random weights, and so have times and sizes only."""
     return (table["status"] == "ok") & (table["weights"] == RANDOM_INIT)
 
 
@@ -118,10 +121,10 @@ def _with_spread() -> list[str]:
 
 
 def _ranked(table: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
-    """Order the rows and rank those that may be ranked; none if trials are not comparable."""
+    """Order the rows, and rank those that may be ranked; none if the trials are not comparable."""
     last = [table["status"] != "ok", table["weights"] == RANDOM_INIT, table["accuracy"].isna()]
     group = np.select(last, [3, 1, 2], 0)
-    ranked = (group == 0) & (not differences(scores))
+    ranked = (group == 0) & (not ranking_obstacles(scores))
     keys = {
         "group": group,
         "accuracy": -table["accuracy"].where(ranked, 0.0),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
 from bench.analysis.cost import Cheapest, cheapest, timing_drift
-from bench.analysis.scores import Contender, Score, differences, eligible
+from bench.analysis.scores import Contender, Score, contenders, ranking_obstacles
 from bench.analysis.statistics.margin import Place, place
 from bench.analysis.statistics.pairwise import (
     PairComparison,
@@ -124,10 +124,10 @@ def verdict(
     """Judge the `compared` trials, by label, the best first; `records` and `backbones` have all."""
     if not compared:
         return Verdict("No pretrained backbone finished, so there is none to recommend.")
-    if unlike := differences(scores):
+    if obstacles := ranking_obstacles(scores):
         return Verdict(
-            f"Nothing is ranked: the trials differ in {', and in '.join(unlike)}.",
-            differences=tuple(unlike),
+            f"Nothing is ranked: the trials differ in {', and in '.join(obstacles)}.",
+            differences=tuple(obstacles),
         )
     labels, trials = list(compared), list(compared.values())
     answers = np.stack([[one.predictions.correct for one in each] for each in trials])
@@ -156,7 +156,7 @@ def verdict(
     )
     if least is not None:
         result = replace(result, recommended=least.label, cheapest_by=least.by)
-    everyone = {one.record.trial.seed for one in eligible(scores)}
+    everyone = {one.record.trial.seed for one in contenders(scores)}
     lead = _lead(result, least, least_of_all)
     return replace(
         result,

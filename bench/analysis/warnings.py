@@ -99,7 +99,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
         what = f"{counted(failed, 'trial')} on fewer training images failed"
         yield Caution(Cause.SMALLER_FAILED, what)
     yield from of_latencies(findings.records)
-    if fields := findings.differing:
+    if fields := findings.environment_differences:
         what = f"Trials differ in {', '.join(fields)}: compare their times with care"
         yield Caution(Cause.MACHINES, what)
     yield from (Caution(Cause.NOTED, note) for note in run.meta.notes)

@@ -11,7 +11,7 @@ from rich.console import Console
 from synthetic import SIX, audit_of, make_run
 
 from bench import reports as report
-from bench.analysis.leaks import leaks
+from bench.analysis.leaks import leak_effects
 from bench.analysis.metrics.classification import Predictions
 from bench.data.audit.result import (
     BrokenGroup,
@@ -48,7 +48,7 @@ IDS = tuple(f"test/0000{n}.png" for n in range(4))
 
 
 def test_accuracy_with_and_without_what_leaked():
-    (leak,) = leaks(kept(PAIR), IDS, {"net": (predictions(0, 0, 0, 1),)})
+    (leak,) = leak_effects(kept(PAIR), IDS, {"net": (predictions(0, 0, 0, 1),)})
     assert (leak.every.accuracy, leak.every.images) == (0.75, 4)
     assert leak.clean is not None
     # Without test/00001.png two of three are right; Wilson's interval of that.
@@ -57,7 +57,9 @@ def test_accuracy_with_and_without_what_leaked():
 
 
 def test_seeds_are_averaged_and_give_an_interval_of_both():
-    (leak,) = leaks(kept(PAIR), IDS, {"net": (predictions(0, 0, 0, 1), predictions(0, 1, 0, 0))})
+    (leak,) = leak_effects(
+        kept(PAIR), IDS, {"net": (predictions(0, 0, 0, 1), predictions(0, 1, 0, 0))}
+    )
     assert leak.every.accuracy == 0.75
     assert leak.clean is not None
     assert leak.clean.accuracy == pytest.approx(5 / 6)
@@ -66,7 +68,7 @@ def test_seeds_are_averaged_and_give_an_interval_of_both():
 
 def test_where_all_leaked_there_is_no_clean_figure():
     pairs = [dataclasses.replace(PAIR, second=LocatedImage(id, "test", 0)) for id in IDS]
-    (leak,) = leaks(kept(*pairs), IDS, {"net": (predictions(0, 0, 0, 1),)})
+    (leak,) = leak_effects(kept(*pairs), IDS, {"net": (predictions(0, 0, 0, 1),)})
     assert leak.clean is None
 
 
@@ -74,7 +76,7 @@ def test_where_all_leaked_there_is_no_clean_figure():
 def test_without_a_leak_or_where_it_was_dropped_there_is_nothing_to_compare(
     audit: KeptAudit | None,
 ):
-    assert leaks(audit, IDS, {"net": (predictions(0, 0, 0, 1),)}) == ()
+    assert leak_effects(audit, IDS, {"net": (predictions(0, 0, 0, 1),)}) == ()
 
 
 def rendered(folder: Path, audit: KeptAudit | None) -> str:

@@ -11,7 +11,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
-from bench.analysis.gains import outcomes
+from bench.analysis.gains import phase_outcomes
 from bench.storage.arrays import write_arrays
 from bench.storage.records import read_records, read_run
 from bench.types import Epoch, Validation
@@ -30,7 +30,7 @@ def made(
 
 
 def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
-    head, tuned = outcomes(made(tmp_path, list(range(10)), []))
+    head, tuned = phase_outcomes(made(tmp_path, list(range(10)), []))
     assert (head.phase, head.accuracy, head.gain) == ("head", 0.9, None)
     assert tuned.accuracy == 1
     assert tuned.gain is not None
@@ -42,14 +42,14 @@ def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
 
 
 def test_ten_lost_is_a_harm(tmp_path: Path) -> None:
-    _, tuned = outcomes(made(tmp_path, [], list(range(10))))
+    _, tuned = phase_outcomes(made(tmp_path, [], list(range(10))))
     assert tuned.gain is not None
     assert tuned.gain.word == "hurt"
 
 
 def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
     found = made(tmp_path, list(range(5)), list(range(5, 10)))
-    _, tuned = outcomes(found)
+    _, tuned = phase_outcomes(found)
     assert tuned.gain is not None
     assert tuned.gain.change == 0
     assert tuned.gain.word == "not significant"
@@ -61,7 +61,7 @@ def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
 
 def test_training_stands_beside_validation_at_the_best_and_the_last_epoch(tmp_path: Path) -> None:
     found = made(tmp_path, [0], [1])
-    tuned = outcomes(found)[1]
+    tuned = phase_outcomes(found)[1]
     phase = found.run.records[0].phases[1]
     assert tuned.best is not None
     assert tuned.last is not None
@@ -82,14 +82,14 @@ def test_a_seed_that_kept_the_weights_from_before_counts_in_the_best_figures(
     unchanged = replace(tuned, best_epoch=0, start=Validation(0.1, 0.9))
     one = replace(one, phases=(one.phases[0], improved))
     write_records(tmp_path, [one, replace(two, phases=(two.phases[0], unchanged))])
-    best = outcomes(find(read_run(tmp_path)))[1].best
+    best = phase_outcomes(find(read_run(tmp_path)))[1].best
     assert best is not None
     assert (best.val_loss, best.val_accuracy) == pytest.approx((0.3, 0.8))
     assert best.accuracy is None  # that seed has no training figure
 
 
 def test_random_weights_have_no_phases_to_speak_of(tmp_path: Path) -> None:
-    assert outcomes(made(tmp_path, [0], [1], source="random init")) == []
+    assert phase_outcomes(made(tmp_path, [0], [1], source="random init")) == []
 
 
 def test_records_without_answers_after_each_phase_still_render(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_records_without_answers_after_each_phase_still_render(tmp_path: Path) -
     write_arrays(
         folder, record.trial.key, {"test_labels": labels, "test_probabilities": np.eye(2)[labels]}
     )
-    head, tuned = outcomes(find(read_run(folder)))
+    head, tuned = phase_outcomes(find(read_run(folder)))
     assert head.accuracy is tuned.accuracy is tuned.gain is None
     report.render(folder)
     assert "## Phases" in (folder / "report.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench.analysis.findings import find
-from bench.analysis.table import GONE
+from bench.analysis.table import ARRAYS_MISSING
 from bench.storage.arrays import write_arrays
 from bench.storage.records import StoredRun, read_records, read_run
 
@@ -118,7 +118,7 @@ def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> N
     table = find(run).trials
     assert table["backbone"].tolist() == ["mobilenetv2", "resnet50"]
     assert table["rank"].isna().tolist() == [False, True]
-    assert table["reason"].tolist() == ["", GONE]
+    assert table["reason"].tolist() == ["", ARRAYS_MISSING]
 
 
 def test_an_empty_run_has_an_empty_table(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.analysis import explanations as names
 from bench.analysis.metrics.classification import Predictions, predictions
 from bench.analysis.mistakes import Mistake, mistakes, shown
-from bench.analysis.scores import labels
+from bench.analysis.scores import trial_labels
 from bench.data import pixels
 from bench.errors import BenchError
 from bench.inference.heatmaps import compute_heatmaps
@@ -43,7 +43,7 @@ AT_ONCE = 256  # images whose feature maps are in memory
 def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
     """Return the trials of the job whose models explain mistakes, with those that reports show;
     without trials that explained the same ones before."""
-    called = labels(run.records)
+    called = trial_labels(run.records)
     by_label: dict[str, list[tuple[Record, Predictions]]] = {}
     before: dict[str, set[int] | None] = {}  # the images that a trial explained, by its key
     for record in run.records:

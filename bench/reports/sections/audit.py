@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.leaks import leaks
+from bench.analysis.leaks import leak_effects
 from bench.reports.audit import of_audit
 from bench.reports.blocks import Column, Estimate, Section, Table, Value
 
@@ -29,7 +29,7 @@ def section(findings: Findings) -> Section | None:
         return None
     ids = findings.run.dataset.splits["test"].ids
     rows: list[tuple[Value, ...]] = []
-    for leak in leaks(kept, ids, findings.predictions):
+    for leak in leak_effects(kept, ids, findings.predictions):
         row: list[Value] = [leak.label]
         for one in (leak.every, leak.clean):
             row += [Estimate(one.accuracy, one.low, one.high), one.images] if one else [None, 0]

@@ -33,7 +33,7 @@ ABOUT = (
 def section(findings: Findings) -> Section | None:
     """Return a row for each timed backbone, fastest first; `None` if none was timed."""
     rows = {row["label"]: row for _, row in findings.backbones.iterrows()}
-    timed = findings.timed
+    timed = findings.timed_scores
     queries = {n: one.milliseconds for n, one in timed.items() if one.milliseconds is not None}
     if not queries:
         return None

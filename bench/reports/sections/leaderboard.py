@@ -72,7 +72,7 @@ def section(findings: Findings) -> Section:
     if len(times_only):
         metrics = [metric for metric in _ranked_metrics() if metric.kind != "answers"]
         blocks.append(_table(TIMES_ONLY, findings, times_only, metrics))
-    if findings.averaged:
+    if findings.is_averaged:
         title = "Every trial"
         metrics = _ranked_metrics()
         blocks.append(_table(title, findings, findings.trials, metrics, ranked=True, folded=True))
@@ -123,7 +123,7 @@ def _table(
 def explanation(findings: Findings) -> str:
     """Return sentences that explain the columns of the ranked table."""
     parts = [EXPLANATION]
-    if findings.averaged:
+    if findings.is_averaged:
         parts.insert(0, "Means over seeds ± standard deviation.")
     if findings.verdict.pairs:
         parts.append(STANDING_EXPLANATION)

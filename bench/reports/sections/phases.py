@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.gains import Fit, PhaseOutcome, outcomes
+from bench.analysis.gains import EpochFigures, PhaseOutcome, phase_outcomes
 from bench.analysis.statistics.intervals import Gain
 from bench.reports.blocks import Column, Range, Section, Table, Value, figure_columns, text_columns
 from bench.types import PhaseResult, Record
@@ -33,7 +33,7 @@ OF_TRIALS = (
 
 def section(findings: Findings) -> Section | None:
     """Return a row for each backbone and phase; `None` if no record has phases."""
-    found = outcomes(findings)
+    found = phase_outcomes(findings)
     if not any(outcome.best for outcome in found):
         return None
     trials = [(label, r) for label, rs in findings.records.items() for r in rs if r.status == "ok"]
@@ -101,5 +101,5 @@ def _gain(gain: Gain | None) -> tuple[Value, Value, Value]:
     return gain.change, Range(gain.low, gain.high), gain.word
 
 
-def _accuracies(fit: Fit | None) -> tuple[float | None, float | None]:
+def _accuracies(fit: EpochFigures | None) -> tuple[float | None, float | None]:
     return (fit.accuracy, fit.val_accuracy) if fit else (None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.sensitivity import AtRate, Flip, LeadAtRate
+from bench.analysis.sensitivity import Flip, LeadAtRate, RateFigures
 from bench.reports.blocks import (
     Block,
     Column,
@@ -59,7 +59,7 @@ def section(findings: Findings) -> Section | None:
     return Section(name, title, _about(findings), blocks)
 
 
-def _row(label: str, rate: AtRate, seeds: int) -> tuple[Value, ...]:
+def _row(label: str, rate: RateFigures, seeds: int) -> tuple[Value, ...]:
     chosen = []
     if rate.chosen:
         chosen.append("yes" if seeds == 1 else f"{rate.chosen} of {seeds}")

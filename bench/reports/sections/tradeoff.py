@@ -82,7 +82,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
     sign = -1 if metric.better == "higher" else 1
     places = (
         dict.fromkeys(ranked, APART)
-        if name == TRAINING and findings.differing
+        if name == TRAINING and findings.environment_differences
         else worth(
             {label: sign * float(row[name]) for label, row in ranked.items()},
             {label: float(row["accuracy"]) for label, row in ranked.items()},
