@@ -155,7 +155,7 @@ def _macro(figure: Literal["precision", "recall", "f1"]) -> Callable[[Evidence],
 
 _COLUMNS = {
     "accuracy": MetricColumn("Accuracy", fmt.percent, 100, spread=True),
-    "accuracy_low": MetricColumn("95% interval", fmt.percent, 70, up_to="accuracy_high"),
+    "accuracy_low": MetricColumn("95% interval", fmt.percent, 98, up_to="accuracy_high"),
     "loss": MetricColumn("Loss", fmt.decimals, 50, spread=True),
     "val_accuracy": MetricColumn("Val. acc.", fmt.percent, 30, spread=True),
     "macro_f1": MetricColumn("Macro F1", fmt.percent, 20, spread=True),

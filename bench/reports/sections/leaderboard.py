@@ -48,10 +48,10 @@ TIES_EXPLANATION = (
     "that they are equal."
 )
 RANK = Column(
-    "#", fmt.whole, name="rank", better="lower", about="rank by test accuracy", importance=100
+    "#", fmt.whole, name="rank", better="lower", about="rank by test accuracy", importance=95
 )
 STANDING = (
-    Column("Verdict", name="verdict", about="comparison with the best", importance=68),
+    Column("Verdict", name="verdict", about="comparison with the best", importance=97),
     Column(
         "Ties",
         name="ties",

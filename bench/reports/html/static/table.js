@@ -68,7 +68,7 @@ function tableCell(column, cell, head, scale) {
     const source = (block("pictures") ?? {})[cell.image];
     return element("td", attributes, source && element("img", { src: source, alt: "", decoding: "async" }));
   }
-  if (scale && cell.ends) return element("td", { class: "strip" }, strip(cell.ends, cell.text, scale));
+  if (scale && cell.ends) return element("td", { class: "strip" }, strip(cell.ends, scale), cell.text);
   if (column.left) return element("td", attributes, cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text));
   if (cell.value === undefined) return element("td", { class: "absent" }, cell.text);
   if (cell.opens) {
@@ -190,10 +190,9 @@ function stripScale(ends) {
   return known.length ? scale({ low: Math.min(...known), high: Math.max(...known) }, [6, 130]) : null;
 }
 
-function strip([low, middle, high], text, scale) {
-  return svg("svg", { viewBox: "0 0 136 24", role: "img", "aria-label": text },
+function strip([low, middle, high], scale) {
+  return svg("svg", { viewBox: "0 0 136 16", "aria-hidden": "true" },
     svg("line", { class: "blue whisker", x1: scale(low), x2: scale(high), y1: 8, y2: 8 }),
     [low, high].map((end) => svg("line", { class: "blue whisker", x1: scale(end), x2: scale(end), y1: 5, y2: 11 })),
-    middle !== null && svg("circle", { cx: scale(middle), cy: 8, r: 4, fill: "var(--blue)" }),
-    svg("text", { x: 136, y: 22, "text-anchor": "end", "font-size": 10 }, text));
+    middle !== null && svg("circle", { cx: scale(middle), cy: 8, r: 4, fill: "var(--blue)" }));
 }
