@@ -1,4 +1,4 @@
-"""backbone-bench: one protocol over every pretrained backbone, measured so that it can be believed.
+"""backbone-bench: compare pretrained backbones on your own images, under one protocol.
 
     import bench
 
