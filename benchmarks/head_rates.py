@@ -23,10 +23,10 @@ from bench.models.head_copies import HeadCopies
 from bench.models.network import Network, Tail, build_head, initialise_head
 from bench.protocol import Head, Phase
 from bench.registry import BACKBONES, load_plugins
+from bench.training.phase_trainer import PhaseTrainer
 from bench.training.prepared import ForwardPassCache
-from bench.training.rows import Stored, predict
-from bench.training.train import PhaseTrainer
-from bench.training.tuning import multipliers
+from bench.training.rows import StoredRows, predict
+from bench.training.tuning import rate_multipliers
 
 BATCH = 32
 PASSED = 256  # images whose frozen pass is timed
@@ -69,9 +69,9 @@ def _frozen(name: str, size: int) -> tuple[int, float]:
     network = Network(BACKBONES[name], size)
     forward = ForwardPassCache(network, current()).get(PIXELS, [FEATURES])
     images = np.random.default_rng(0).integers(0, 256, (PASSED, size, size, 3), "uint8")
-    predict(forward, Stored(images[:BATCH]))
+    predict(forward, StoredRows(images[:BATCH]))
     begun = time.process_time()
-    predict(forward, Stored(images))
+    predict(forward, StoredRows(images))
     return network.features_shape[0], (time.process_time() - begun) / PASSED
 
 
@@ -82,9 +82,9 @@ def _training(
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, images)
     array = rng.standard_normal((images, features)).astype("float32")
-    rows, validation = Stored(array), Stored(array[: int(images * VALIDATION)])
+    rows, validation = StoredRows(array), StoredRows(array[: int(images * VALIDATION)])
     head = build_head(Head(dropout=0.2), (features,), classes)
-    rates = [phase.learning_rate * m for m in multipliers(budget)] if budget > 1 else []
+    rates = [phase.learning_rate * m for m in rate_multipliers(budget)] if budget > 1 else []
     tail = HeadCopies(head, budget) if rates else Tail(None, head, trains_batchnorm=False)
     tail(keras.Input((features,)))
     trainer = PhaseTrainer(phase, 0, tail, current(), rates)

@@ -36,7 +36,7 @@ from bench.analysis.statistics.intervals import (
 )
 from bench.analysis.statistics.timing import ProcessTimings, median_change_interval
 from bench.storage.records import TEST_ARRAYS
-from bench.training.losses import log_losses, of_true
+from bench.training.losses import log_losses, true_class_probabilities
 from bench.types import RANDOM_INIT, Record, at_size
 
 SHOWN = (
@@ -206,7 +206,9 @@ class _Side:
         if figure == "accuracy":
             rows = [(p.argmax(axis=1) == true)[indices] for true, p in self._predictions]
             return np.stack(rows).astype(np.float64)
-        return log_losses(np.stack([of_true(*found)[indices] for found in self._predictions]))
+        return log_losses(
+            np.stack([true_class_probabilities(*found)[indices] for found in self._predictions])
+        )
 
     def predicted_classes(self, images: Sequence[int]) -> Counts:
         """Return the class of each of these test images by the mean probability over seeds."""

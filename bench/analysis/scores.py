@@ -32,7 +32,7 @@ from bench.analysis.runtimes import RuntimeFigures, runtime_figures
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
 from bench.storage.records import StoredRun
 from bench.system.files import fields_of
-from bench.training.losses import of_true
+from bench.training.losses import true_class_probabilities
 from bench.types import RANDOM_INIT, Record, at_size
 
 MAX_NAMED = 3
@@ -117,7 +117,7 @@ def _score(run: StoredRun, record: Record, label: str, truths: dict[bytes, Count
         probes=probe_results(evidence),
         robustness=robustness(evidence),
         explanations=explanations(evidence, predicted),
-        true_probabilities=None if validation is None else of_true(*validation),
+        true_probabilities=None if validation is None else true_class_probabilities(*validation),
     )
 
 

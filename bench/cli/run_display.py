@@ -24,7 +24,7 @@ from bench.training.events import (
     Warned,
     WritingReports,
 )
-from bench.training.robustness import passes as robustness_passes
+from bench.training.robustness import count_passes as robustness_passes
 from bench.types import RANDOM_INIT, Dataset
 
 

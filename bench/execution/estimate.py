@@ -16,8 +16,8 @@ from bench.inference.measuring.pending import REBUILD_SECONDS
 from bench.protocol import Phase, TrainingProtocol
 from bench.system.environment import available_cores
 from bench.training.augment import fixed_views
-from bench.training.probes import operations as probe_operations
-from bench.training.robustness import passes as robustness_passes
+from bench.training.probes import estimate_operations as probe_operations
+from bench.training.robustness import count_passes as robustness_passes
 from bench.types import Backbone, Dataset, Measuring
 
 STARTUP_SECONDS = 12.0  # imports, building, tracing

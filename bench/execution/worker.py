@@ -36,7 +36,7 @@ from bench.registry import BACKBONES, load_plugins
 from bench.system import locks
 from bench.system.frameworks import UNUSED_BY_WORKERS, disable_gc, hide_packages
 from bench.system.plugin_files import IMPORT_PATH
-from bench.training.accounting import Imports
+from bench.training.accounting import ImportTime
 from bench.training.events import Ended, Event, StageProgress, Waiting, encode
 from bench.training.job import read_job
 
@@ -128,7 +128,7 @@ def main() -> None:
 
     seconds = time.monotonic() - float(started)
     if not forks:
-        _run_job(orders, pipe, Imports(seconds))
+        _run_job(orders, pipe, ImportTime(seconds))
         return
     # Forking is safe: the thread that watches the parent holds no lock.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -137,13 +137,13 @@ def main() -> None:
         process = os.fork()
         if process == 0:
             orders.end_with_parent()  # threads are not forked
-            _run_job_and_exit(orders, pipe, Imports(seconds, reused=number > 0))
+            _run_job_and_exit(orders, pipe, ImportTime(seconds, reused=number > 0))
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         # The first line break ends a line that the process was writing when it was killed.
         pipe.line(f"\nexit {code}")
 
 
-def _run_job_and_exit(orders: _Orders, pipe: _EventPipe, imports: Imports) -> NoReturn:
+def _run_job_and_exit(orders: _Orders, pipe: _EventPipe, imports: ImportTime) -> NoReturn:
     code = 1
     try:
         _run_job(orders, pipe, imports)
@@ -156,7 +156,7 @@ def _run_job_and_exit(orders: _Orders, pipe: _EventPipe, imports: Imports) -> No
         os._exit(code)  # an orderly exit of a framework takes a while
 
 
-def _run_job(orders: _Orders, pipe: _EventPipe, imports: Imports) -> None:
+def _run_job(orders: _Orders, pipe: _EventPipe, imports: ImportTime) -> None:
     """Follow the parent's orders until one job is done."""
     from bench.models.backends.base import current
     from bench.training.trial import run_trials

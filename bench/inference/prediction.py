@@ -27,7 +27,7 @@ from bench.models.backends.base import Array, Forward, current
 from bench.models.rebuild import find_record, load_trained
 from bench.storage.arrays import sort_best_first
 from bench.storage.records import StoredRun
-from bench.training.losses import probabilities
+from bench.training.losses import logits_to_probabilities
 from bench.types import Record
 
 BATCH = 32
@@ -178,7 +178,7 @@ def predict_batches(
             outputs = [
                 logits(np.stack([pixels[edge] for _, pixels in filled])) for edge, logits in members
             ]
-            found = mean([probabilities(output[0]) for output in outputs])[: len(good)]
+            found = mean([logits_to_probabilities(output[0]) for output in outputs])[: len(good)]
             pictures = [""] * len(good)
             if draw is not None:
                 seen = [(path, pixels[members[0][0]]) for path, pixels in good]

@@ -2,7 +2,7 @@
 
 The copies share only the batch and the dropout mask, so each learns the same as if trained alone.
 Each has its own weights, which the optimizer updates at that copy's learning rate. Training them is
-in `bench/training/train.py`.
+in `bench/training/phase_trainer.py`.
 """
 
 from __future__ import annotations

@@ -1,33 +1,33 @@
-"""Where a trial's seconds went, counted as from cold caches, and how many of them were reused."""
+"""The seconds of a trial by kind of work, as if nothing were cached, and how many were reused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SHARED = ("imports", "data", "build", "features", "compile")  # by the trials of one backbone
+SHARED = ("imports", "data", "build", "features", "compile")  # shared by a backbone's trials
 
 
 @dataclass(frozen=True)
-class Imports:
-    """Seconds to load the framework; `reused` if an earlier job of this process had done it."""
+class ImportTime:
+    """Seconds to import the framework; `reused` if an earlier job of this process imported it."""
 
     seconds: float = 0.0
     reused: bool = False
 
 
 @dataclass
-class Ledger:
-    """What each frozen pass cost: those run now, and those whose results were in the store."""
+class PassTimes:
+    """The seconds of each forward pass of the frozen part, by the id of the pass."""
 
-    spent: dict[str, float] = field(default_factory=dict)
-    reused: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)  # passes run by this process
+    reused: dict[str, float] = field(default_factory=dict)  # passes whose results were cached
 
 
-def account(
-    imports: Imports,
+def trial_seconds(
+    imports: ImportTime,
     shared: Mapping[str, float],
-    ledger: Ledger,
+    passes: PassTimes,
     compile_seconds: float,
     train: float,
     tuning: float = 0.0,
@@ -36,12 +36,12 @@ def account(
     *,
     first: bool = True,
 ) -> Mapping[str, float]:
-    """Return `Record.seconds` of one trial; only the `first` of a backbone spent what is shared."""
-    frozen = sum(ledger.reused.values())
+    """Return `Record.seconds` of a trial; shared work is spent by a backbone's `first` trial."""
+    frozen = sum(passes.reused.values())
     seconds = {
         "imports": imports.seconds,
         **shared,
-        "features": sum(ledger.spent.values()) + frozen,
+        "features": sum(passes.spent.values()) + frozen,
         "compile": compile_seconds,
         "train": train,
         "measure": predict,

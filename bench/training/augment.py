@@ -1,8 +1,8 @@
 """Augmentation: drawn by NumPy from a seed, applied to a whole batch at a time.
 
 A flip is exact: the columns are reversed. Rotation, shift, shear and zoom are one affine map per
-image, so that pixels are interpolated once. The same draw gives the same images on
-every backend, cached or not.
+image, so that pixels are interpolated only once. A seed gives the same images on every backend,
+cached or not.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ class View:
     seed: tuple[int, ...] = ()
 
     def key(self) -> dict[str, object]:
-        """Return what the view depends on, for the address of what is computed from it."""
+        """Return the view's part of the cache address of activations."""
         if self.augment is None:
             return {"flip": self.flip}
-        drawn = {**vars(self.augment), "seed": list(self.seed)}
-        del drawn["views"]  # how many there are changes none
-        return drawn
+        parameters = {**vars(self.augment), "seed": list(self.seed)}
+        del parameters["views"]  # the number of views does not change any of them
+        return parameters
 
     def apply(self, images: Array, indices: Array) -> Array:
-        """Return the view of `images`, which are the split's images number `indices`."""
+        """Return the view of `images`; `indices` are their indices in the split."""
         if self.augment is None:
             return images[:, :, ::-1] if self.flip else images
-        return _warp(images, _matrices(self.augment, images.shape[1], self.seed, indices))
+        return _warp(images, _draw_transforms(self.augment, images.shape[1], self.seed, indices))
 
 
 PLAIN = View("plain")
@@ -44,14 +44,15 @@ FLIPPED = View("flip", flip=True)
 
 
 def fixed_views(augment: Augment) -> tuple[View, ...]:
-    """Return the views to cache for a phase; none where every epoch draws its own."""
+    """Return the views of a phase that are the same in every epoch; none if each epoch draws its
+    own."""
     if augment.continuous:
         return tuple(View(f"drawn {i}", augment=augment, seed=(i,)) for i in range(augment.views))
     return (PLAIN, FLIPPED) if augment.flip else (PLAIN,)
 
 
 def describe_views(augment: Augment, *, cached: bool) -> str:
-    """Return how a phase with this augmentation uses the cache."""
+    """Describe the views of a phase with this augmentation, and whether they are cached."""
     how = "cached" if cached else "not cached"
     fixed = fixed_views(augment)
     if not fixed:
@@ -61,9 +62,9 @@ def describe_views(augment: Augment, *, cached: bool) -> str:
     return f"{len(fixed)} views, {how}, drawn per image and epoch"
 
 
-def _matrices(augment: Augment, size: int, seed: tuple[int, ...], indices: Array) -> Array:
-    """Return eight projective coefficients per image, mapping output to input pixels."""
-    # Drawn for the whole range of indices, so that an image's draw does not depend on its batch.
+def _draw_transforms(augment: Augment, size: int, seed: tuple[int, ...], indices: Array) -> Array:
+    """Draw a transform for each image: 8 projective coefficients, from output to input pixels."""
+    # Drawn for all indices up to the largest, so that a draw does not depend on the image's batch.
     rng = np.random.default_rng([2, *seed])
     draws = rng.uniform(-1, 1, (int(indices.max()) + 1, 7))[indices]
     angle = np.deg2rad(augment.rotation) * draws[:, 0]
@@ -81,11 +82,11 @@ def _matrices(augment: Augment, size: int, seed: tuple[int, ...], indices: Array
     return np.stack([a, b, x, c, d, y, zero, zero], axis=1).astype("float32")
 
 
-def _warp(images: Array, matrices: Array) -> Array:
+def _warp(images: Array, transforms: Array) -> Array:
     from keras import ops
 
     warped = ops.image.affine_transform(
-        images.astype("float32"), matrices, interpolation="bilinear", fill_mode="nearest"
+        images.astype("float32"), transforms, interpolation="bilinear", fill_mode="nearest"
     )
     rounded: Array = np.rint(np.clip(ops.convert_to_numpy(warped), 0, 255)).astype("uint8")
     return rounded

@@ -1,8 +1,8 @@
-"""The events of a run, for every listener: the terminal, a notebook, tests.
+"""The events of a run, which every listener gets: the terminal, a notebook, tests.
 
-A worker writes each event as one line. A transport (a pipe; a file on a shared disk; a remote
-generator) carries the lines, and ends the stream with `Ended`. The parent adds the events that
-follow that one here, and the plan (`RunPreview` in `bench/execution/progress.py`).
+A worker writes each event as one line. A transport (a pipe, a file on a shared disk, a remote
+generator) carries the lines, and ends the stream with `Ended`. The classes after `Ended` are events
+of the parent process; so is `RunPreview` in `bench/execution/progress.py`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Work = Literal["preparing", "phase", "measuring"]
 
 @dataclass(frozen=True)
 class StageProgress:
-    """A trial has begun a stage, or goes on in it."""
+    """A trial has begun a stage of its work, or made progress in it."""
 
     trial: Trial
     stage: str
     done: int = 0
     total: int = 0  # 0: not known
-    work: Work = "preparing"  # "phase": of the protocol, whose epochs have events
+    work: Work = "preparing"  # "phase": a phase of the protocol, with `EpochEnded` events
 
     @property
     def text(self) -> str:
-        """Say which trial does what, and how far it is."""
+        """Return the trial, the stage and the progress as one line."""
         counted = f" {self.done}/{self.total}" if self.total else ""
         return f"{self.trial.title}: {self.stage}{counted}"
 
@@ -40,47 +40,47 @@ class EpochEnded:
 
     trial: Trial
     phase: str
-    epochs: int  # of the phase, at most
+    epochs: int  # maximum for the phase
     number: int  # counted from 1
     epoch: Epoch
-    random: bool = False  # its weights are, so that its accuracy means nothing
+    random: bool = False  # trained from random weights: the accuracy means nothing
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that a user should read."""
+    """A message for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class RecordMade:
-    """A trial has trained, or failed."""
+    """A trial has been trained, or failed."""
 
     record: Record
-    line: str = ""  # of records.jsonl, where the record was encoded already
+    line: str = ""  # the record as a line of records.jsonl, if it is encoded already
 
 
 @dataclass(frozen=True)
 class RecordMeasured(RecordMade):
-    """More has been measured of a trial that had trained."""
+    """The record of a trained trial has new measurements."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The worker waits, before or within a trial, for another process."""
+    """The worker waits for another process, before or during a trial."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last event of a stream: how the process ended that did the job."""
+    """The last event of a stream: how the job's process ended."""
 
-    code: int = 0  # of its exit; negative: the signal that killed it
+    code: int = 0  # exit code; negative: the signal that killed the process
     out_of_memory: bool = False
     message: str = ""  # how it ended, and where its log is
-    lost: bool = False  # what it needed did not come: another node may do the job
+    lost: bool = False  # the node did not get its input: another node may run the job
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TrialEnded:
 
     record: Record
     accuracy: float | None
-    seconds: float  # that it took, without work that was reused
+    seconds: float  # spent on it, without reused work
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class RuntimeMeasured:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far the whole run is: its trials, the measuring, its reports."""
+    """The progress of the whole run: trials, measuring and reports."""
 
-    share: float
+    share: float  # fraction done, 0 to 1
     seconds_left: float
 
 
@@ -125,7 +125,7 @@ class DatasetListed:
 
 @dataclass(frozen=True)
 class TaskProgress:
-    """How far a task is that comes before the training."""
+    """The progress of a task before training, such as decoding the images."""
 
     task: str
     done: int
@@ -135,7 +135,7 @@ class TaskProgress:
 
 @dataclass(frozen=True)
 class TaskEnded:
-    """The task is done."""
+    """A task before training is done."""
 
     task: str
 
@@ -147,12 +147,12 @@ class TrainingStarted:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The user asked to stop; what is finished is reported."""
+    """The user interrupted the run; finished trials are reported."""
 
 
 @dataclass(frozen=True)
 class WritingReports:
-    """All is trained and measured."""
+    """All trials are trained and measured; the reports are being written."""
 
 
 Event: TypeAlias = (
@@ -186,7 +186,7 @@ def stage_progress(
 
 
 def encode(event: Event) -> str:
-    """Return the event as one line: its kind and its fields; of a record, its line on disk."""
+    """Return the event as one line: its class name and its fields (or the record) as JSON."""
     if isinstance(event, RecordMade):
         content = event.line or to_json(event.record)
     else:
@@ -195,10 +195,10 @@ def encode(event: Event) -> str:
 
 
 def decode(line: str) -> Event:
-    """Read the event back; a ValueError where the line was cut off."""
+    """Return the event that a line encodes; raise `ValueError` for a truncated line."""
     name, _, content = line.strip().partition(" ")
     if (kind := KINDS.get(name)) is None:
-        raise ValueError(f"{name[:40]!r} is no event")
+        raise ValueError(f"{name[:40]!r} is not an event")
     if issubclass(kind, RecordMade):
         return kind(from_json(content, Record), content)
     return from_json(content, kind)

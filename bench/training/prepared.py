@@ -1,7 +1,5 @@
-"""Everything the trials of one backbone share before there are images: network, weights, head,
-compiled forward passes.
-
-Nothing here reads an image or trains.
+"""Everything that the trials of one backbone share and that needs no images: network, weights,
+head, compiled forward passes.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ from bench.registry import BACKBONES
 from bench.training.job import Job
 from bench.types import Settings, WeightsUsed
 
-FORWARD_BATCH = 32  # fixed, so that what is stored does not depend on the training batch
+FORWARD_BATCH = 32  # fixed, so that cached activations do not depend on the training batch size
 
 
 class ForwardPassCache:
-    """Compiled forward passes of one network between its cuts; each is compiled on first use."""
+    """The compiled forward passes of a network between its cuts, each compiled on first use."""
 
     def __init__(self, network: Network, backend: Backend) -> None:
         self.network, self.backend = network, backend
@@ -39,7 +37,7 @@ class ForwardPassCache:
         self._passes: dict[tuple[str, ...], Forward] = {}
 
     def get(self, source: str, targets: Sequence[str]) -> Forward:
-        """Return the pass from one cut to deeper ones, for batches of `FORWARD_BATCH` rows."""
+        """Return the pass from one cut to deeper cuts, compiled for `FORWARD_BATCH` rows."""
         key = (source, *targets)
         if key not in self._passes:
             model = self.network.between(source, targets, fold=True)
@@ -54,36 +52,36 @@ class ForwardPassCache:
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """The network of a job, with nothing trained yet."""
+    """The network of a job before training."""
 
     backend: Backend
     device: DeviceInfo
     network: Network
     weights: WeightsUsed
-    fingerprint: str  # of what the network computes; "" where nothing is cached
+    fingerprint: str  # of the network; "" if nothing is cached
     head: Any
-    cuts: tuple[str, ...]  # where each phase starts from
+    cuts: tuple[str, ...]  # the cut from which each phase trains
     passes: ForwardPassCache
-    seconds: float
+    seconds: float  # to build all this
 
 
-def build(job: Job) -> PreparedModel:
-    """Build the network that the job trains, on the device that it asks for."""
+def prepare_model(job: Job) -> PreparedModel:
+    """Build the network that the job trains, on the requested device."""
     trial, protocol = job.trials[0], job.protocol
     settings, backend = trial.settings, current()
     if job.accumulation > 1:
         backend = accumulating(backend, job.accumulation, job.step_images)
-    device = _prepared_device(backend, settings)
+    device = _select_device(backend, settings)
     keras.config.set_dtype_policy(settings.precision)
     start = time.perf_counter()
     backbone = BACKBONES[trial.backbone]
     if trial.code and (found := code_digest(backbone)) != trial.code:
         raise TrialError(
             f"the code of {backbone.name} was changed after this run began (digest {found}, it "
-            f"was {trial.code}); give the same command again."
+            f"was {trial.code}); repeat the command."
         )
     network = Network(backbone, trial.input_size, protocol.head.pooling)
-    stage_ends(backbone, network.base)  # raises where one is unknown: it decides what is trained
+    stage_ends(backbone, network.base)  # raises for an unknown stage, also if no phase uses it
     used = weights.load(network.base, backbone, job.weights)
     return PreparedModel(
         backend=backend,
@@ -92,27 +90,28 @@ def build(job: Job) -> PreparedModel:
         weights=used,
         fingerprint=fingerprint(network, used.sha256) if settings.cache else "",
         head=build_head(protocol.head, network.features_shape, len(job.dataset.classes)),
-        cuts=tuple(cuts_of(network, protocol.phases)),
+        cuts=tuple(phase_cuts(network, protocol.phases)),
         passes=ForwardPassCache(network, backend),
         seconds=time.perf_counter() - start,
     )
 
 
-def _prepared_device(backend: Backend, settings: Settings) -> DeviceInfo:
+def _select_device(backend: Backend, settings: Settings) -> DeviceInfo:
+    """Return the device; raise `TrialError` if it is not the requested kind."""
     if settings.deterministic:
         backend.make_deterministic()
     found = backend.device()
     if settings.device not in ("auto", found.kind):
         raise TrialError(
-            f"--device {settings.device} was asked for, but {found.framework} finds only a "
+            f"--device {settings.device} was requested, but {found.framework} finds only a "
             f"{found.kind} here."
         )
     return found
 
 
-def cuts_of(network: Network, phases: Sequence[Phase]) -> list[str]:
-    """Return where each phase starts from: never deeper than an earlier phase trained, as the store
-    does not hold what that phase changed."""
+def phase_cuts(network: Network, phases: Sequence[Phase]) -> list[str]:
+    """Return the cut from which each phase trains, never deeper than that of an earlier phase: what
+    an earlier phase trained is not frozen, so it must not be cached."""
     cuts: list[str] = []
     for phase in phases:
         cut = network.unfreeze(phase)

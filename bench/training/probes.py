@@ -1,9 +1,9 @@
-"""Probes: classifiers on the pooled features of a frozen network, trained in seconds.
+"""Probes: classifiers on the pooled features of a frozen network, fitted in seconds.
 
-Two of them: the votes of the nearest training images, and a multinomial logistic regression with
-an L2 penalty. Both are deterministic, see features standardised by the training images, and return
-probabilities (images x classes). NumPy and SciPy alone: where the features come from is in
-`features.py`; figures come of the answers in `bench/analysis/metrics/probes.py`.
+There are two: k nearest neighbours, and a multinomial logistic regression with an L2 penalty. Both
+are deterministic, standardise the features by the training images, and return probabilities
+(images x classes). This module needs only NumPy and SciPy; the features come from `features.py`,
+and `bench/analysis/metrics/probes.py` computes metrics from the probabilities.
 """
 
 from __future__ import annotations
@@ -20,81 +20,90 @@ from bench.types import Probes, SplitName
 Floats = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
-PROBES = ("knn", "logistic")  # as arrays and metrics call them
+PROBES = ("knn", "logistic")  # their names in arrays and metrics
 NEIGHBOURS = 20
-SHARPNESS = 0.07  # a neighbour's vote is exp(similarity / SHARPNESS)
-STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)  # of the penalty, from the strongest
+TEMPERATURE = 0.07  # a neighbour's vote is exp(similarity / TEMPERATURE)
+PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)  # L2 strengths, the strongest first
 FOLDS = 5
-PIECE = 256  # queries whose similarities to all features are held at once
-TOLERANCE = 1e-5  # of the gradient's largest entry
-STEPS = 200
-USUAL_STEPS, USUAL_FEATURES = 40, 1280
+BLOCK = 256  # queries whose similarities to all features are in memory at once
+TOLERANCE = 1e-5  # on the largest entry of the gradient
+MAX_ITERATIONS = 200
+TYPICAL_ITERATIONS, TYPICAL_FEATURES = 40, 1280
 
 
-def measure(
+def fit_and_predict(
     features: Mapping[SplitName, Floats], labels: Mapping[SplitName, Labels], classes: int
 ) -> tuple[Probes, dict[str, Floats]]:
-    """Fit both probes to the training images; return what was fitted, and the record's arrays: the
-    probabilities of the other splits by `PROBES`."""
+    """Fit both probes to the training images; return their description for the record, and the
+    arrays of their validation and test probabilities."""
     train, truth = features["train"], labels["train"]
-    fitted = regress(features, labels, classes)
+    fitted = fit_logistic(features, labels, classes)
     arrays = {
-        "knn_validation_probabilities": vote(train, truth, features["validation"], classes),
-        "knn_test_probabilities": vote(train, truth, features["test"], classes),
+        "knn_validation_probabilities": knn_probabilities(
+            train, truth, features["validation"], classes
+        ),
+        "knn_test_probabilities": knn_probabilities(train, truth, features["test"], classes),
         "logistic_validation_probabilities": fitted.validation,
         "logistic_test_probabilities": fitted.test,
     }
     return Probes(train.shape[1], min(NEIGHBOURS, len(train)), fitted.strength), arrays
 
 
-def nearest(features: Floats, queries: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
-    """Return, for each query, the rows of its `count` nearest features by cosine similarity, the
-    nearest first, and the similarities; fewer where there are not as many features."""
-    count, units = min(count, len(features)), unit(features).T
+def nearest_neighbours(
+    features: Floats, queries: Floats, count: int
+) -> tuple[NDArray[np.intp], Floats]:
+    """Return the row numbers of each query's nearest features by cosine similarity, and the
+    similarities, both queries x neighbours, the nearest first.
+
+    There are `count` neighbours, or as many as there are features.
+    """
+    count, normalised = min(count, len(features)), normalise(features).T
     rows = np.empty((len(queries), count), np.intp)
-    found = np.empty((len(queries), count))
-    for first in range(0, len(queries), PIECE):
-        piece = slice(first, first + PIECE)
-        similarity = unit(queries[piece]) @ units
-        some = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
-        values = np.take_along_axis(similarity, some, axis=1)
+    similarities = np.empty((len(queries), count))
+    for first in range(0, len(queries), BLOCK):
+        piece = slice(first, first + BLOCK)
+        similarity = normalise(queries[piece]) @ normalised
+        unsorted = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(similarity, unsorted, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
-        rows[piece] = np.take_along_axis(some, order, axis=1)
-        found[piece] = np.take_along_axis(values, order, axis=1)
-    return rows, found
+        rows[piece] = np.take_along_axis(unsorted, order, axis=1)
+        similarities[piece] = np.take_along_axis(values, order, axis=1)
+    return rows, similarities
 
 
-def vote(features: Floats, labels: Labels, queries: Floats, classes: int) -> Floats:
-    """Return the classes' shares of the votes of each query's nearest training images."""
-    features, queries = _standardised(features, features, queries)
-    rows, similarity = nearest(features, queries, NEIGHBOURS)
-    weights = np.exp((similarity - similarity[:, :1]) / SHARPNESS)
+def knn_probabilities(features: Floats, labels: Labels, queries: Floats, classes: int) -> Floats:
+    """Return each query's class probabilities by the weighted votes of its nearest neighbours."""
+    features, queries = _standardise(features, features, queries)
+    rows, similarity = nearest_neighbours(features, queries, NEIGHBOURS)
+    weights = np.exp((similarity - similarity[:, :1]) / TEMPERATURE)
     votes = np.zeros((len(queries), classes))
     np.add.at(votes, (np.arange(len(queries))[:, None], labels[rows]), weights)
-    shares: Floats = votes / votes.sum(axis=1, keepdims=True)
-    return shares
+    probabilities: Floats = votes / votes.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 @dataclass(frozen=True)
 class Regression:
-    """A fitted logistic regression's probabilities, and the penalty that was chosen."""
+    """A fitted logistic regression: its probabilities, and the strength of its penalty."""
 
     validation: Floats
     test: Floats
     strength: float
 
 
-def regress(
+def fit_logistic(
     features: Mapping[SplitName, Floats], labels: Mapping[SplitName, Labels], classes: int
 ) -> Regression:
-    """Fit a logistic regression with the penalty whose loss on the validation images is least."""
-    best, least = None, np.inf
+    """Fit a logistic regression; choose the penalty by the validation loss."""
+    best, lowest = None, np.inf
     others = features["validation"], features["test"]
-    for strength, (validation, test) in _path(features["train"], labels["train"], classes, *others):
+    for strength, (validation, test) in _regularisation_path(
+        features["train"], labels["train"], classes, *others
+    ):
         loss = cross_entropy(labels["validation"], validation)
-        if loss >= least:
-            break  # weaker penalties fit the training images still closer
-        best, least = Regression(validation, test, strength), loss
+        if loss >= lowest:
+            break  # weaker penalties only fit the training images more closely
+        best, lowest = Regression(validation, test, strength), loss
     assert best is not None
     return best
 
@@ -102,91 +111,96 @@ def regress(
 def cross_validate(
     features: Floats, labels: Labels, classes: int, groups: Labels | None = None, folds: int = FOLDS
 ) -> Floats:
-    """Return the probabilities of each image by the logistic regression fitted without its fold.
+    """Return each image's probabilities by a logistic regression fitted without its fold.
 
     Images of one group, such as copies, are in one fold. One penalty is chosen for all folds, by
-    the loss on the images left out.
+    the loss on the held-out images.
     """
-    fold = fold_numbers(labels, groups, folds)
-    held = [fold == number for number in np.unique(fold)]
-    paths = [_path(features[~out], labels[~out], classes, features[out]) for out in held]
-    best, least = np.zeros((len(labels), classes)), np.inf
-    for fitted in zip(*paths, strict=True):
-        found = np.empty((len(labels), classes))
-        for out, (_, (shares,)) in zip(held, fitted, strict=True):
-            found[out] = shares
-        loss = cross_entropy(labels, found)
-        if loss >= least:
+    fold = assign_folds(labels, groups, folds)
+    held_out = [fold == number for number in np.unique(fold)]
+    paths = [
+        _regularisation_path(features[~out], labels[~out], classes, features[out])
+        for out in held_out
+    ]
+    best, lowest = np.zeros((len(labels), classes)), np.inf
+    for fits in zip(*paths, strict=True):
+        probabilities = np.empty((len(labels), classes))
+        for out, (_, (of_fold,)) in zip(held_out, fits, strict=True):
+            probabilities[out] = of_fold
+        loss = cross_entropy(labels, probabilities)
+        if loss >= lowest:
             break
-        best, least = found, loss
+        best, lowest = probabilities, loss
     return best
 
 
-def fold_numbers(labels: Labels, groups: Labels | None, folds: int) -> NDArray[np.intp]:
-    """Return the fold of each image: each group in one, the classes spread evenly over them.
+def assign_folds(labels: Labels, groups: Labels | None, folds: int) -> NDArray[np.intp]:
+    """Return the fold of each image, so that no group is split and each class is spread evenly.
 
-    The largest groups are placed first, each where fewest images of its first image's class are.
+    The largest groups are assigned first, each to the fold with the fewest images of the class of
+    the group's first image.
     """
     groups = np.arange(len(labels)) if groups is None else groups
     _, first, group, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
-    drawn = np.random.default_rng(0).permutation(len(sizes))
-    of_class = np.zeros((int(labels.max()) + 1, folds), np.int64)
-    placed = np.empty(len(sizes), np.intp)
-    for number in drawn[np.argsort(-sizes[drawn], kind="stable")]:
-        held = of_class[labels[first[number]]]
-        placed[number] = np.lexsort((of_class.sum(axis=0), held))[0]
-        held[placed[number]] += sizes[number]
-    return placed[group]
+    shuffled = np.random.default_rng(0).permutation(len(sizes))
+    counts = np.zeros((int(labels.max()) + 1, folds), np.int64)
+    fold_of_group = np.empty(len(sizes), np.intp)
+    for number in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        class_counts = counts[labels[first[number]]]
+        fold = np.lexsort((counts.sum(axis=0), class_counts))[0]
+        fold_of_group[number] = fold
+        class_counts[fold] += sizes[number]
+    return fold_of_group[group]
 
 
-def _path(
+def _regularisation_path(
     features: Floats, labels: Labels, classes: int, *others: Floats
 ) -> Iterator[tuple[float, tuple[Floats, ...]]]:
-    """Yield each strength, from the strongest, with the probabilities of the other features; each
-    fit starts from the one before."""
+    """Fit with each of `PENALTIES`, starting from the weights before; yield the strength and the
+    probabilities of each of `others`."""
     from scipy.optimize import minimize
 
-    parts = _standardised(features, features, *others)
+    parts = _standardise(features, features, *others)
     x, *rest = (np.pad(part, ((0, 0), (0, 1)), constant_values=1) for part in parts)
-    wanted = np.zeros((len(labels), classes))
-    wanted[np.arange(len(labels)), labels] = 1
+    one_hot = np.zeros((len(labels), classes))
+    one_hot[np.arange(len(labels)), labels] = 1
 
     def cost(flat: Floats, strength: float) -> tuple[float, Floats]:
         weights = flat.reshape(-1, classes)
-        shares = _probabilities(x, weights)
+        probabilities = _probabilities(x, weights)
         penalty = strength * weights
-        penalty[-1] = 0  # not of the intercepts
-        gradient = x.T @ ((shares - wanted) / len(labels)).astype(x.dtype) + penalty
-        loss = cross_entropy(labels, shares) + float((penalty * weights).sum()) / 2
+        penalty[-1] = 0  # intercepts are not penalised
+        gradient = x.T @ ((probabilities - one_hot) / len(labels)).astype(x.dtype) + penalty
+        loss = cross_entropy(labels, probabilities) + float((penalty * weights).sum()) / 2
         return loss, gradient.ravel()
 
     weights = np.zeros(x.shape[1] * classes)
-    for strength in STRENGTHS:
-        options = {"gtol": TOLERANCE, "maxiter": STEPS}
+    for strength in PENALTIES:
+        options = {"gtol": TOLERANCE, "maxiter": MAX_ITERATIONS}
         weights = minimize(cost, weights, strength, "L-BFGS-B", jac=True, options=options).x
-        found = weights.reshape(-1, classes)
-        yield strength, tuple(_probabilities(part, found) for part in rest)
+        matrix = weights.reshape(-1, classes)
+        yield strength, tuple(_probabilities(part, matrix) for part in rest)
 
 
-def operations(images: Mapping[SplitName, int], classes: int) -> float:
-    """Return about how many floating-point operations `measure` takes, for an estimate of its time:
-    of features of a usual number, and fits that each end after a usual number of steps."""
-    products = 4 * len(STRENGTHS) * USUAL_STEPS * classes  # two in each step
+def estimate_operations(images: Mapping[SplitName, int], classes: int) -> float:
+    """Estimate the floating-point operations of `fit_and_predict`, for a typical number of features
+    and of iterations per fit."""
+    products = 4 * len(PENALTIES) * TYPICAL_ITERATIONS * classes  # two per iteration
     others = images["validation"] + images["test"]
-    return float(USUAL_FEATURES * images["train"] * (products + 2 * others))
+    return float(TYPICAL_FEATURES * images["train"] * (products + 2 * others))
 
 
-def _standardised(features: Floats, *parts: Floats) -> list[Floats]:
-    """Return the parts with the mean and standard deviation of `features` made 0 and 1."""
+def _standardise(features: Floats, *parts: Floats) -> list[Floats]:
+    """Standardise the parts by the mean and standard deviation of `features`."""
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1)
     return [(part - mean) / scale for part in parts]
 
 
-def unit(rows: Floats) -> Floats:
-    """Return rows scaled to length 1, whose products are cosines."""
+def normalise(rows: Floats) -> Floats:
+    """Scale rows to length 1, so that their dot products are cosine similarities."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
 

@@ -1,14 +1,13 @@
-"""Accuracy on worse photographs: the trained model's answers to corrupted test images, on request.
+"""Robustness: a trained model's predictions for corrupted test images, measured on request.
 
-Each corruption takes one uint8 image (size, size, 3) and gives one back, in three strengths, the
-same for every backbone and every run. Blur is relative to the image's size, so that the same scene
-is blurred alike at every input size; noise and JPEG are per pixel, as the network sees it. What is
-random depends on the image's number alone. The set is fixed: raise `VERSION` with any change,
-because answers are compared across runs.
+A corruption maps one uint8 image (size, size, 3) to another, in three strengths, the same for every
+backbone and every run. Blur is relative to the image's size, so that a scene is blurred alike at
+every input size; noise and JPEG are per pixel, as the network sees it. Randomness depends only on
+the image's number. The set is fixed, because predictions are compared across runs: raise `VERSION`
+with any change.
 
-Each seed trained a network of its own, so each is evaluated. Nothing is kept on disk but the
-answers: corrupted pixels are made as they are needed. What is derived from the answers is in
-`bench/analysis/metrics/robustness.py`.
+The models of all seeds are evaluated. Corrupted images are computed when needed; only predictions
+are stored. `bench/analysis/metrics/robustness.py` derives the metrics.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 STRENGTHS = (1, 2, 3)
-MAX_IMAGES = 500  # of the test split: all of it would take longer than the training
+MAX_IMAGES = 500  # of the test set: all of it would take longer than training
 Array = NDArray[np.generic]
 Pixels = NDArray[np.uint8]
 Predict = Callable[["Rows"], NDArray[np.floating]]
@@ -74,7 +73,7 @@ def rotation(image: Pixels, strength: int, number: int) -> Pixels:
     """
     angle = (10, 20, 40)[strength - 1] * (1 if number % 2 == 0 else -1)
     size = len(image)
-    margin = size // 4  # the corners reach beyond it by less: (cos + sin - 1) / 2 of the size
+    margin = size // 4  # more than the corners need: (cos + sin - 1) / 2 of the size
     wide = Image.fromarray(np.pad(image, ((margin, margin), (margin, margin), (0, 0)), "reflect"))
     turned = wide.rotate(angle, Image.Resampling.BILINEAR)
     return np.asarray(turned)[margin : margin + size, margin : margin + size]
@@ -92,67 +91,68 @@ def _to_pixels(values: NDArray[np.floating]) -> Pixels:
     return pixels
 
 
-def passes(test_images: int) -> int:
-    """Return how many forward passes, of one image each, one trained model takes."""
+def count_passes(test_images: int) -> int:
+    """Return how many images are predicted for one trained model."""
     return min(MAX_IMAGES, test_images) * len(KINDS) * len(STRENGTHS)
 
 
 @dataclass(frozen=True)
-class Corrupted:
-    """Some of the images, each corrupted as it is taken; `places` are theirs in the split."""
+class CorruptedImages:
+    """Rows of corrupted images, computed when they are taken.
+
+    `chosen` are the indices of the images to corrupt; `on_taken` gets the number taken each time.
+    """
 
     images: NDArray[np.uint8]
-    places: NDArray[np.integer]
+    chosen: NDArray[np.integer]
     corruption: str
     strength: int
-    taken: Callable[[int], None] = lambda count: None
+    on_taken: Callable[[int], None] = lambda count: None
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.chosen)
 
     def take(self, indices: Array) -> NDArray[np.uint8]:
         corrupt = CORRUPTIONS[self.corruption]
-        found = [corrupt(self.images[p], self.strength, int(p)) for p in self.places[indices]]
-        self.taken(len(found))
-        return np.stack(found)
+        corrupted = [corrupt(self.images[i], self.strength, int(i)) for i in self.chosen[indices]]
+        self.on_taken(len(corrupted))
+        return np.stack(corrupted)
 
 
-def chosen(labels: NDArray[np.integer], most: int = MAX_IMAGES) -> NDArray[np.int64]:
-    """Return at most `most` test images, balanced over the classes; always the same ones."""
-    drawn = np.random.default_rng(0).permutation(len(labels))
-    turn = np.zeros(len(labels), np.int64)
+def choose_images(labels: NDArray[np.integer], limit: int = MAX_IMAGES) -> NDArray[np.int64]:
+    """Return the indices of at most `limit` images, balanced over classes and always the same."""
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    rank = np.zeros(len(labels), np.int64)  # of an image within its class
     for label in np.unique(labels):
-        of_class = drawn[labels[drawn] == label]
-        turn[of_class] = np.arange(len(of_class))
-    # One of each class in turn, until there are enough.
-    return np.sort(np.lexsort((drawn.argsort(), turn))[:most])
+        of_class = shuffled[labels[shuffled] == label]
+        rank[of_class] = np.arange(len(of_class))
+    # One image of each class in turn, until there are enough.
+    return np.sort(np.lexsort((shuffled.argsort(), rank))[:limit])
 
 
-def measure(
+def predict_corrupted(
     images: NDArray[np.uint8],
     labels: NDArray[np.integer],
     predict: Predict,
     progress: Callable[[int, int], None],
 ) -> dict[str, Array]:
-    """Return the arrays of the record: which images, which corruptions, and the probabilities.
+    """Predict corrupted test images; return the chosen images, the corruptions and the
+    probabilities (corruptions x strengths x images x classes) as arrays of the record."""
+    chosen = choose_images(labels)
+    done, total = 0, count_passes(len(labels))
 
-    `robust_probabilities` is corruptions x strengths x images x classes.
-    """
-    places = chosen(labels)
-    done, total = 0, passes(len(labels))
-
-    def taken(count: int) -> None:
+    def on_taken(count: int) -> None:
         nonlocal done
         done += count
         progress(done, total)
 
-    answers = [
-        [predict(Corrupted(images, places, name, strength, taken)) for strength in STRENGTHS]
+    probabilities = [
+        [predict(CorruptedImages(images, chosen, name, level, on_taken)) for level in STRENGTHS]
         for name in KINDS
     ]
     return {
-        "robust_images": places,
+        "robust_images": chosen,
         "robust_corruptions": np.array(KINDS),
-        # Single precision: there are eighteen times as many as of clean images.
-        "robust_probabilities": np.array(answers, dtype=np.float32),
+        # Single precision, as they are eighteen times as large as those of clean images.
+        "robust_probabilities": np.array(probabilities, dtype=np.float32),
     }

@@ -1,4 +1,4 @@
-"""Rows of activations or pixels, by image number, and a compiled pass over them batch by batch."""
+"""Rows of activations or pixels, one per image, and compiled forward passes over them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from bench.system.parallel import prefetch_map
 from bench.training.augment import View
 from bench.training.prepared import FORWARD_BATCH
 
-PAGES_KEPT_BYTES = 64 * 2**20
-AT_ONCE = 2  # batches; each needs the memory of its activations
+RELEASE_AFTER_BYTES = 64 * 2**20
+CONCURRENT_BATCHES = 2  # each needs memory for its activations
 
 
 class Rows(Protocol):
-    """Rows of activations (or pixels) of one split, by image number."""
+    """Rows of activations or pixels, one per image; `take` returns them by index."""
 
     def __len__(self) -> int: ...
 
     def take(self, indices: Array) -> Array: ...
 
 
-class Stored:
-    """Rows on disk. Pages that were read are released now and then, so that memory does not grow
+class StoredRows:
+    """Rows in a memory-mapped file. Its pages are released regularly, so that memory does not grow
     with the number of images."""
 
     def __init__(self, array: Array) -> None:
@@ -42,15 +42,15 @@ class Stored:
     def take(self, indices: Array) -> Array:
         rows: Array = self.array[indices]
         self._read += rows.nbytes
-        if self._read > PAGES_KEPT_BYTES:
+        if self._read > RELEASE_AFTER_BYTES:
             release_pages(self.array)
             self._read = 0
         return rows
 
 
 @dataclass(frozen=True)
-class Subset:
-    """The rows of some of the images, taken from those computed for all of them."""
+class RowSubset:
+    """The rows of some images, `chosen`, out of the rows of all."""
 
     rows: Rows
     chosen: Array
@@ -63,7 +63,7 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class Streamed:
+class StreamedRows:
     """Rows computed each time they are taken: the frozen part runs again."""
 
     images: Rows
@@ -75,66 +75,67 @@ class Streamed:
 
     def take(self, indices: Array) -> Array:
         pixels = self.view.apply(self.images.take(indices), indices)
-        return pixels if self.forward is None else _piecewise(self.forward, pixels)
+        return pixels if self.forward is None else _run_in_batches(self.forward, pixels)
 
 
-def stratified(labels: Array, fraction: float, seed: int) -> Array:
-    """Return the sorted numbers of the images in a share: that share of each class, rounded, and at
-    least one image of it.
+def stratified_sample(labels: Array, fraction: float, seed: int) -> Array:
+    """Return the sorted indices of a random sample with this fraction of each class, rounded, and
+    at least one image of it.
 
-    The training seed chooses, so that the spread over seeds includes the choice; with one seed a
-    smaller share is part of every larger one.
+    `seed` is the training seed, so that the spread over seeds includes the sampling. With one seed
+    a smaller sample is a subset of every larger one.
     """
-    kept = []
+    samples = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         order = np.random.default_rng([seed, 2, int(label)]).permutation(members)
-        kept.append(order[: max(1, int(fraction * len(members) + 0.5))])
-    return np.sort(np.concatenate(kept))
+        samples.append(order[: max(1, int(fraction * len(members) + 0.5))])
+    return np.sort(np.concatenate(samples))
 
 
 def predict(forward: Forward, rows: Rows) -> Array:
-    """Return the first output for all rows."""
-    return np.concatenate([outputs[0] for outputs in outputs_of(forward, rows)])
+    """Return the forward pass's first output for all rows."""
+    return np.concatenate([outputs[0] for outputs in iterate_outputs(forward, rows)])
 
 
-def outputs_of(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
-    """Yield the outputs batch by batch.
+def iterate_outputs(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
+    """Yield the forward pass's outputs batch by batch.
 
-    Two batches run at once: while one waits, for its rows or for the last thread of an operation,
-    the other continues. A whole run with one at a time takes 1.21 to 1.40 times as long with
+    Two batches run concurrently: while one waits for its rows, or for the last thread of an
+    operation, the other continues. Without this a whole run takes 1.21 to 1.40 times as long with
     MobileNetV2 at 160 px, 1.09 with EfficientNet-Lite0 on the demo (`benchmarks/ablation.py`).
     """
 
     def outputs(first: int) -> list[Array]:
         batch = rows.take(np.arange(first, min(first + FORWARD_BATCH, len(rows))))
-        return [_float32(output) for output in _run(forward, batch)]
+        return [_float32(output) for output in _run_padded(forward, batch)]
 
-    at_once = AT_ONCE if is_enabled("concurrent_forward") else 1
+    at_once = CONCURRENT_BATCHES if is_enabled("concurrent_forward") else 1
     with ThreadPoolExecutor(at_once, "forward") as pool:
         yield from prefetch_map(pool, outputs, range(0, len(rows), FORWARD_BATCH), at_once)
 
 
-def _piecewise(forward: Forward, batch: Array) -> Array:
-    starts = range(0, len(batch), FORWARD_BATCH)
-    pieces = (batch[i : i + FORWARD_BATCH] for i in starts)
-    return np.concatenate([_float32(_run(forward, piece)[0]) for piece in pieces])
+def _run_in_batches(forward: Forward, images: Array) -> Array:
+    """Return the first output for all images, computed `FORWARD_BATCH` images at a time."""
+    starts = range(0, len(images), FORWARD_BATCH)
+    batches = (images[i : i + FORWARD_BATCH] for i in starts)
+    return np.concatenate([_float32(_run_padded(forward, batch)[0]) for batch in batches])
 
 
-def _run(forward: Forward, batch: Array) -> list[Array]:
-    """Return the outputs of a batch, padded where another size would need a compilation."""
+def _run_padded(forward: Forward, batch: Array) -> list[Array]:
+    """Return the outputs of a batch; pad the batch if another size would need a compilation."""
     if forward.any_size:
         return forward(batch)
-    return [output[: len(batch)] for output in forward(full_batch(batch))]
+    return [output[: len(batch)] for output in forward(pad_batch(batch))]
 
 
 def _float32(output: Array) -> Array:
-    """Return rows as they are stored: NumPy files have no bfloat16; float32 holds it exactly."""
+    """Convert rows for storage: NumPy has no bfloat16, and float32 represents it exactly."""
     return output.astype("float32", copy=False)
 
 
-def full_batch(batch: Array) -> Array:
-    """Return a batch padded with copies of its first row, so that every call has one shape."""
+def pad_batch(batch: Array) -> Array:
+    """Pad a batch to `FORWARD_BATCH` rows with copies of its first row."""
     short = FORWARD_BATCH - len(batch)
     if short <= 0:
         return batch

@@ -1,8 +1,8 @@
-"""The trials of one backbone, from its declaration to their records: the whole method on one page.
+"""Run the trials of one backbone, from its declaration to the records: the method on one page.
 
-Seeds, shares of the training images and learning rates share what does not depend on them: the
-network, the frozen activations and the compiled steps. This code runs in a worker process; it
-depends on no process, no display, and no file but the run's arrays.
+Trials with different seeds, fractions of the training set and learning rates share the network, the
+frozen activations and the compiled steps. This code runs in a worker process; it does not depend on
+other processes or a display, and writes only to the cache and the run's folder.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ from bench.storage.records import SCHEMA
 from bench.system.environment import describe_environment, open_joule_counter, utc_now
 from bench.system.memory import is_out_of_memory, memory_error_summary, peak_memory
 from bench.training import robustness
-from bench.training.accounting import Imports, account
+from bench.training.accounting import ImportTime, trial_seconds
 from bench.training.events import Listener, RecordMade, StageProgress, stage_progress
-from bench.training.features import Frozen
+from bench.training.features import FrozenFeatures
 from bench.training.job import Job
-from bench.training.phases import Phases
-from bench.training.prepared import build
+from bench.training.prepared import prepare_model
 from bench.training.probes import cross_validate
-from bench.training.tuning import TuningResult, search
+from bench.training.protocol_trainer import ProtocolTrainer
+from bench.training.tuning import TuningResult, search_rates
 from bench.types import SPLITS, Record, SplitName, Trial
 
 
-def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
-    """Run the job's trials in order; each ends in a record, unless memory is short."""
-    setup: _Setup | None = None
+def run_trials(job: Job, listener: Listener, imports: ImportTime) -> None:
+    """Run the job's trials in order and send a record of each, also of those that fail.
+
+    Raise `OutOfMemoryError` if memory runs out: the trial is then retried with smaller steps.
+    """
+    runner: _TrialRunner | None = None
     with ExitStack() as stack:
         store = Store(Path(job.store), job.store_limit_bytes)
         stack.callback(store.release)
@@ -50,8 +53,8 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
                 if job.task == "probe":
                     record = _probe(job, trial, listener, imports, store)
                 else:
-                    setup = setup or _Setup(job, trial, listener, imports, store)
-                    record = setup.run(trial)
+                    runner = runner or _TrialRunner(job, trial, listener, imports, store)
+                    record = runner.run(trial)
             except Exception as error:
                 traceback.print_exc()
                 if is_out_of_memory(error):
@@ -69,35 +72,37 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
             listener(RecordMade(record))
 
 
-def _probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:
-    """Compute the features of the job's sample and cross-validate on them.
+def _probe(job: Job, trial: Trial, listener: Listener, imports: ImportTime, store: Store) -> Record:
+    """Cross-validate a logistic regression on the features of the job's sample of images.
 
-    Its record has no phases, and its arrays no test images: `validation_*` are some training
-    images, each answered by a logistic regression that was fitted without its fold. What the
-    answers decide, is in `bench/analysis/screening.py`.
+    The record has no phases, and its arrays no test images: `validation_*` are the sampled training
+    images, each predicted by a regression fitted without its fold. How screening uses them is in
+    `bench/analysis/screening.py`.
     """
     listener(StageProgress(trial, "building"))
-    prepared = build(job)
+    prepared = prepare_model(job)
     images: dict[SplitName, Entry] = {
         "train": pixels.get_entry(job.dataset, "train", trial.input_size, store)
     }
-    kept = store if trial.settings.cache else None
-    frozen = Frozen(prepared.passes, prepared.fingerprint, images, kept, job.sample)
+    cache = store if trial.settings.cache else None
+    frozen = FrozenFeatures(prepared.passes, prepared.fingerprint, images, cache, job.sample)
     progress = stage_progress(listener, trial, "frozen part, training images")
     features = frozen.pooled_sample(progress)
     listener(StageProgress(trial, "logistic regression"))
     labels = pixels.labels(job.dataset, "train")[np.array(job.sample)]
     begun = time.perf_counter()
-    answers = cross_validate(features, labels, len(job.dataset.classes), np.array(job.groups))
+    probabilities = cross_validate(features, labels, len(job.dataset.classes), np.array(job.groups))
     train = time.perf_counter() - begun
-    arrays = {"validation_labels": labels, "validation_probabilities": answers}
+    arrays = {"validation_labels": labels, "validation_probabilities": probabilities}
     shared = {"build": prepared.seconds, "data": images["train"].cost_seconds}
     return Record(
         schema=SCHEMA,
         trial=trial,
         status="ok",
         weights=prepared.weights,
-        seconds=account(imports, shared, frozen.ledger, prepared.passes.compile_seconds, train),
+        seconds=trial_seconds(
+            imports, shared, frozen.pass_times, prepared.passes.compile_seconds, train
+        ),
         environment=describe_environment() | {"device": vars(prepared.device)},
         notes=(*frozen.notes, *job.notes),
         train_images=len(labels),
@@ -105,19 +110,19 @@ def _probe(job: Job, trial: Trial, listener: Listener, imports: Imports, store: 
     )
 
 
-class _Setup:
-    """What the trials of one backbone share."""
+class _TrialRunner:
+    """Train and measure the trials of one backbone, with all that they share."""
 
     def __init__(
-        self, job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store
+        self, job: Job, trial: Trial, listener: Listener, imports: ImportTime, store: Store
     ) -> None:
         self.job, self.listener = job, listener
         self.folder = Path(job.folder)
         self.settings = trial.settings
-        joules = open_joule_counter()
-        self.counted = joules() if joules is not None else 0.0
+        counter = open_joule_counter()
+        self.counted_joules = counter() if counter is not None else 0.0
         listener(StageProgress(trial, "building"))
-        self.prepared = build(job)
+        self.prepared = prepare_model(job)
         self.imports = imports
         self.seconds = {"build": self.prepared.seconds}
         self.images: dict[SplitName, Entry] = {
@@ -125,30 +130,30 @@ class _Setup:
         }
         self.labels = {split: pixels.labels(job.dataset, split) for split in SPLITS}
         self.seconds["data"] = sum(entry.cost_seconds for entry in self.images.values())
-        self.frozen = Frozen(
+        self.frozen = FrozenFeatures(
             self.prepared.passes,
             self.prepared.fingerprint,
             self.images,
             store if self.settings.cache else None,
             job.sample,
         )
-        self.phases = Phases(job, trial, self.prepared, self.frozen, listener)
-        self.joules = joules if self.prepared.device.kind == "gpu" else None
+        self.trainer = ProtocolTrainer(job, trial, self.prepared, self.frozen, listener)
+        self.joule_counter = counter if self.prepared.device.kind == "gpu" else None
         self.runs = 0
 
     def run(self, trial: Trial) -> Record:
-        """Train and measure one seed with one share of the training images."""
+        """Train and measure one seed with one fraction of the training set."""
         first, network = self.runs == 0, self.prepared.network
         if self.settings.tune:
-            found = search(self.phases, trial, self.labels["validation"], self.listener)
+            tuned = search_rates(self.trainer, trial, self.labels["validation"], self.listener)
         else:
-            found = TuningResult(self.phases.train(trial))
+            tuned = TuningResult(self.trainer.train(trial))
         self.runs += 1
-        trained = found.trained
+        trained = tuned.trained
         if first or self.job.keep_models != "none":
-            # The measuring that follows all training needs one model of each backbone.
+            # Measuring, after all training, needs one model of each backbone.
             save_trained(
-                self.folder, trial.key, network.base, self.prepared.head, self.phases.initial
+                self.folder, trial.key, network.base, self.prepared.head, self.trainer.initial
             )
         classifier = network.classifier(self.prepared.head)
         arrays = {
@@ -160,17 +165,17 @@ class _Setup:
         }
         passes = self.prepared.passes
         begun = time.perf_counter() - passes.compile_seconds
-        robust = self._robustness(trial)
-        # Without what was compiled meanwhile, which counts as compiling.
+        robust = self._measure_robustness(trial)
+        # Compile time is counted separately.
         robustness_seconds = time.perf_counter() - passes.compile_seconds - begun
-        digest = write_arrays(self.folder, trial.key, {**arrays, **found.arrays, **robust})
-        seconds = account(
+        digest = write_arrays(self.folder, trial.key, {**arrays, **tuned.arrays, **robust})
+        seconds = trial_seconds(
             self.imports,
             self.seconds,
-            self.frozen.ledger,
-            compile_seconds=self.phases.compile_seconds + passes.compile_seconds,
+            self.frozen.pass_times,
+            compile_seconds=self.trainer.compile_seconds + passes.compile_seconds,
             train=sum(phase.train_seconds for phase in trained.phases),
-            tuning=sum(rate.seconds for rate in found.tried if not rate.chosen),
+            tuning=sum(rate.seconds for rate in tuned.tried if not rate.chosen),
             predict=trained.predict_seconds,
             robustness=robustness_seconds if robust else 0.0,
             first=first,
@@ -187,25 +192,25 @@ class _Setup:
             environment=describe_environment() | {"device": vars(self.prepared.device)},
             notes=(*self.frozen.notes, *self.job.notes),
             train_images=trained.train_images,
-            tuning=found.tried,
+            tuning=tuned.tried,
             flops=int(2 * np.nan_to_num(count_macs(classifier))),
             memory_bytes=peak_memory(),
             device_memory_bytes=self.prepared.backend.memory_peak(),
-            joules=self._joules(),
+            joules=self._joules_used(),
             accumulation=self.job.accumulation,
             arrays_sha256=digest,
         )
 
-    def _joules(self) -> float | None:
-        """Return what the GPU used for this trial: since the one before, or the beginning."""
-        if self.joules is None:
+    def _joules_used(self) -> float | None:
+        """Return the energy that the GPU used since the previous trial, or since the start."""
+        if self.joule_counter is None:
             return None
-        before, self.counted = self.counted, self.joules()
-        return self.counted - before
+        before, self.counted_joules = self.counted_joules, self.joule_counter()
+        return self.counted_joules - before
 
-    def _robustness(self, trial: Trial) -> Mapping[str, Array]:
-        """Evaluate on corrupted images where that is asked for and meaningful: not with random
-        weights, nor for the smaller shares, which serve learning curves alone."""
+    def _measure_robustness(self, trial: Trial) -> Mapping[str, Array]:
+        """Predict corrupted images if requested and meaningful: not with random weights, and not
+        for smaller fractions of the training set, which serve only learning curves."""
         if (
             not self.job.measuring.robustness
             or not self.prepared.weights.pretrained
@@ -214,4 +219,6 @@ class _Setup:
             return {}
         progress = stage_progress(self.listener, trial, "corrupted test images")
         images = self.images["test"].array()
-        return robustness.measure(images, self.labels["test"], self.phases.predict_images, progress)
+        return robustness.predict_corrupted(
+            images, self.labels["test"], self.trainer.predict_images, progress
+        )

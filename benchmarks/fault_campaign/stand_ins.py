@@ -31,7 +31,7 @@ from bench.storage.arrays import (
 from bench.storage.cache import Draft, Store
 from bench.storage.records import SCHEMA, Evidence, read_run
 from bench.system.environment import describe_environment, utc_now
-from bench.training.accounting import Imports
+from bench.training.accounting import ImportTime
 from bench.training.events import EpochEnded, Listener, RecordMade, RecordMeasured, StageProgress
 from bench.training.job import Job
 from bench.types import (
@@ -74,7 +74,7 @@ def after_imports() -> None:
     figures.Picture.png = lambda self: picture.getvalue()  # type: ignore[method-assign]
 
 
-def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
+def run_trials(job: Job, listener: Listener, imports: ImportTime) -> None:
     """In the place of `bench.training.trial.run_trials`."""
     store = Store(Path(job.store), job.store_limit_bytes)
     try:
@@ -83,7 +83,7 @@ def run_trials(job: Job, listener: Listener, imports: Imports) -> None:
         store.release()
 
 
-def _run_trials(job: Job, listener: Listener, imports: Imports, store: Store) -> None:
+def _run_trials(job: Job, listener: Listener, imports: ImportTime, store: Store) -> None:
     for trial in job.trials:
         started = utc_now()
         try:
@@ -132,7 +132,7 @@ def measure(job: Job, listener: Listener, alone: object = None) -> None:
         listener(RecordMeasured(new))
 
 
-def _trial(job: Job, trial: Trial, listener: Listener, imports: Imports, store: Store) -> Record:
+def _trial(job: Job, trial: Trial, listener: Listener, imports: ImportTime, store: Store) -> Record:
     if job.weights is not None and not Path(job.weights.path).is_file():
         raise BenchError(f"{job.weights.path} is gone")
     answers: dict[str, Array] = {}

@@ -12,7 +12,7 @@ from bench.analysis.facts import effort, facts
 from bench.analysis.findings import find
 from bench.inference.measuring.evaluation import with_seconds
 from bench.storage.records import read_records, read_run
-from bench.training.accounting import Imports, Ledger, account
+from bench.training.accounting import ImportTime, PassTimes, trial_seconds
 from bench.types import Record
 
 
@@ -20,10 +20,10 @@ def trials(folder: Path) -> list[Record]:
     """Return two seeds of a backbone: 1 s of imports, 2 of data (cached), 3 to build, 4 of frozen
     passes, 5 to compile, 6 to train, 7 to tune and 8 to predict, each."""
     shared = {"data": 2.0, "build": 3.0}
-    spent = Imports(1.0), shared, Ledger({"train": 4.0}), 5.0, 6.0, 7.0, 8.0
+    spent = ImportTime(1.0), shared, PassTimes({"train": 4.0}), 5.0, 6.0, 7.0, 8.0
     records = read_records(make_run(folder, [Net("a")], seeds=(0, 1)))
     return [
-        replace(record, seconds=account(*spent, first=number == 0))
+        replace(record, seconds=trial_seconds(*spent, first=number == 0))
         for number, record in enumerate(records)
     ]
 

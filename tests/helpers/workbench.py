@@ -22,14 +22,14 @@ from bench.protocol import Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
 from bench.storage.cache import Store
 from bench.storage.records import Evidence
-from bench.training.accounting import Imports
+from bench.training.accounting import ImportTime
 from bench.training.events import Event, RecordMade, StageProgress
 from bench.training.job import Job
 from bench.types import Backbone, Dataset, Record, Settings, Trial
 
 if TYPE_CHECKING:
-    from bench.training.course import Course
-    from bench.training.train import PhaseTrainer
+    from bench.training.phase_tracker import PhaseTracker
+    from bench.training.phase_trainer import PhaseTrainer
 
 PROTOCOL = TrainingProtocol(
     name="p",
@@ -59,12 +59,12 @@ def make_dataset(folder: Path, store: Store) -> Dataset:
     return preparation.prepare(listing, [tiny.SIZE], store=store)
 
 
-def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Left:
+def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Trained:
     """Train a phase without dropout on so many images, whose pixels are rows of it."""
     from bench.models.network import Network, build_head, initialise_head, snapshot
-    from bench.training.course import only
-    from bench.training.rows import Stored
-    from bench.training.train import PhaseTrainer
+    from bench.training.phase_tracker import single_tracker
+    from bench.training.phase_trainer import PhaseTrainer
+    from bench.training.rows import StoredRows
 
     network = Network(tiny.TINY, tiny.SIZE)
     pixels, labels = tiny.images(count, seed=1)
@@ -73,10 +73,10 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
     initialise_head(head, 0)
     tail = network.tail("pixels", head, phase, fold=True)
     trainer = PhaseTrainer(phase, 0, tail, backend)
-    rows = Stored(pixels)
+    rows = StoredRows(pixels)
     trainer.compile(rows, batch)
     losses = watch_losses(trainer)
-    courses = trainer.run(
+    trackers = trainer.run(
         lambda epoch: [rows],
         labels,
         rows,
@@ -86,16 +86,16 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> L
         learning_rate=phase.learning_rate,
     )
     weights = snapshot([*network.base.weights, *head.weights])
-    return Left(weights, only(courses), np.concatenate(losses))
+    return Trained(weights, single_tracker(trackers), np.concatenate(losses))
 
 
 @dataclass(frozen=True)
-class Left:
+class Trained:
     """What a phase leaves behind: the weights of network and head, how it went, and the loss of
     each batch."""
 
     weights: Sequence[Array]
-    course: Course
+    tracker: PhaseTracker
     batch_losses: Array
 
 
@@ -160,7 +160,7 @@ def run(
     log = EventLog()
     BACKBONES.add(backbone)
     try:
-        run_trials(job, log, Imports())
+        run_trials(job, log, ImportTime())
     finally:
         BACKBONES.remove(backbone.name)
     failed = [r.reason for r in log.records if r.status == "failed"]

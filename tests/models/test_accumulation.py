@@ -32,6 +32,6 @@ def test_accumulated_training_gives_the_weights_of_whole_batches(optimizer: str)
     for one, other in zip(whole.weights, parted.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
     np.testing.assert_allclose(whole.batch_losses, parted.batch_losses, rtol=1e-5)
-    assert [e.accuracy for e in whole.course.epochs] == [e.accuracy for e in parted.course.epochs]
+    assert [e.accuracy for e in whole.tracker.epochs] == [e.accuracy for e in parted.tracker.epochs]
     moved = max(np.abs(a - b).max() for a, b in zip(start, whole.weights, strict=False))
     assert moved > 1e-4  # were nothing trained, all the above would hold as well

@@ -24,7 +24,7 @@ from bench.models.cuts import (
 from bench.models.network import Network, count_macs
 from bench.protocol import BatchNorm, Head, Phase, TrainingProtocol, Unfreeze
 from bench.registry import BACKBONES
-from bench.training.prepared import build
+from bench.training.prepared import prepare_model
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -156,7 +156,7 @@ def test_an_unknown_stage_is_an_error() -> None:
     BACKBONES.add(wrong)
     try:
         with pytest.raises(TrialError) as raised:
-            build(job)
+            prepare_model(job)
     finally:
         BACKBONES.remove("wrong")
 

@@ -16,8 +16,8 @@ from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen
-from bench.training.prepared import ForwardPassCache, build
+from bench.training.features import FrozenFeatures
+from bench.training.prepared import ForwardPassCache, prepare_model
 from bench.types import Backbone
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -28,9 +28,11 @@ def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
     network = Network(backbone, tiny.SIZE)
     pixels, _ = tiny.images(4, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
-    frozen = Frozen(ForwardPassCache(network, current()), fingerprint(network, "w"), entries, store)
+    frozen = FrozenFeatures(
+        ForwardPassCache(network, current()), fingerprint(network, "w"), entries, store
+    )
     rows = frozen.rows("test", PLAIN, ["features"], lambda done, total: None)["features"]
-    return rows.take(np.arange(4)), bool(frozen.ledger.reused)
+    return rows.take(np.arange(4)), bool(frozen.pass_times.reused)
 
 
 def test_cached_activations_are_not_reused_for_an_edited_plugin(
@@ -113,4 +115,4 @@ def test_a_layer_without_a_configuration_has_a_fingerprint() -> None:
 def test_code_that_changed_after_the_plan_is_refused(tiny_backbone: None) -> None:
     job = job_of("tiny", code="of yesterday")
     with pytest.raises(TrialError, match="code of tiny was changed after this run began"):
-        build(job)
+        prepare_model(job)

@@ -21,7 +21,7 @@ from bench.models.rebuild import rebuild
 from bench.protocol import Head, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, read_run
-from bench.training.train import PhaseTrainer
+from bench.training.phase_trainer import PhaseTrainer
 from bench.types import PRECISIONS, Precision, Settings
 
 pytestmark = pytest.mark.slow  # it loads a framework

@@ -31,7 +31,7 @@ from bench.storage.arrays import (
 )
 from bench.storage.cache import Store
 from bench.storage.records import read_records, read_run
-from bench.training.losses import probabilities
+from bench.training.losses import logits_to_probabilities
 from bench.types import KeepModels, WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -119,7 +119,7 @@ def test_the_rebuilt_model_predicts_what_the_record_says(trained_run: Path) -> N
     for fold in (False, True):
         logits = current().forward(model.logits(fold=fold))(images)[0]
         np.testing.assert_allclose(
-            probabilities(logits), evidence.arrays["test_probabilities"], atol=1e-5
+            logits_to_probabilities(logits), evidence.arrays["test_probabilities"], atol=1e-5
         )
     whole = current().forward(model.classifier())(images)[0]
     np.testing.assert_allclose(whole, evidence.arrays["test_probabilities"], atol=1e-5)

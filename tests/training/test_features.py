@@ -14,9 +14,9 @@ from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training import features
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen
+from bench.training.features import FrozenFeatures
 from bench.training.prepared import ForwardPassCache
-from bench.training.rows import Rows, outputs_of
+from bench.training.rows import Rows, iterate_outputs
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -30,14 +30,14 @@ def passes() -> ForwardPassCache:
 
 def _frozen(
     passes: ForwardPassCache, store: Store, keep: Store | None, sample: tuple[int, ...] = ()
-) -> Frozen:
+) -> FrozenFeatures:
     """Images in one store, activations in another."""
     pixels, _ = tiny.images(COUNT, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
-    return Frozen(passes, "weights", entries, keep, sample)
+    return FrozenFeatures(passes, "weights", entries, keep, sample)
 
 
-def _take(frozen: Frozen, cut: str) -> Array:
+def _take(frozen: FrozenFeatures, cut: str) -> Array:
     rows = frozen.rows("train", PLAIN, [cut], lambda done, total: None)[cut]
     return rows.take(np.arange(COUNT))
 
@@ -113,8 +113,8 @@ def test_features_of_a_sample_are_kept_and_completed(
     probe = _frozen(passes, store, store, sample)
     found = probe.pooled_sample(progress)
     np.testing.assert_allclose(found, expected[list(sample)], rtol=1e-5)
-    assert not probe.ledger.reused
-    assert len(probe.ledger.spent) == 1
+    assert not probe.pass_times.reused
+    assert len(probe.pass_times.spent) == 1
     assert told.count((len(sample), len(sample))) == 1  # stored rows are only read
     del told[:]
     head = _frozen(passes, store, store, sample)
@@ -122,11 +122,11 @@ def test_features_of_a_sample_are_kept_and_completed(
     assert told[-1] == (COUNT, COUNT)
     np.testing.assert_allclose(whole, expected, rtol=1e-5)
     np.testing.assert_array_equal(whole[list(sample)], found)  # not computed again
-    assert head.ledger.reused == probe.ledger.spent
+    assert head.pass_times.reused == probe.pass_times.spent
     after = _frozen(passes, store, store, sample)  # what is kept of all is used
     np.testing.assert_array_equal(after.pooled_sample(progress), found)
-    assert after.ledger.reused == probe.ledger.spent | head.ledger.spent
-    assert not after.ledger.spent
+    assert after.pass_times.reused == probe.pass_times.spent | head.pass_times.spent
+    assert not after.pass_times.spent
 
 
 def test_only_the_other_images_go_through_the_network(
@@ -137,9 +137,9 @@ def test_only_the_other_images_go_through_the_network(
 
     def counted(forward: Forward, rows: Rows) -> Iterator[list[Array]]:
         computed.append(len(rows))
-        return outputs_of(forward, rows)
+        return iterate_outputs(forward, rows)
 
-    monkeypatch.setattr(features, "outputs_of", counted)
+    monkeypatch.setattr(features, "iterate_outputs", counted)
     _frozen(passes, store, store, (1, 2)).pooled("train", lambda done, total: None)
     _frozen(passes, store, store, (1, 2)).pooled("test", lambda done, total: None)
     assert computed == [COUNT - 2]  # the same images: those of the test split are found
@@ -152,7 +152,7 @@ def test_a_sample_of_all_images_is_what_the_head_gets(
     found = probe.pooled_sample(lambda done, total: None)
     head = _frozen(passes, store, store)
     np.testing.assert_array_equal(head.pooled("train", lambda done, total: None), found)
-    assert not head.ledger.spent
+    assert not head.pass_times.spent
 
 
 def test_features_that_are_not_kept_are_timed_all_the_same(
@@ -163,4 +163,4 @@ def test_features_that_are_not_kept_are_timed_all_the_same(
     found = without.pooled_sample(lambda done, total: told.append((done, total)))
     assert found.shape == (2, 8)
     assert told == [(2, 2)]
-    assert len(without.ledger.spent) == 1
+    assert len(without.pass_times.spent) == 1

@@ -27,11 +27,11 @@ from bench.models.network import (
 from bench.protocol import Augment, BatchNorm, Head, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN, View, fixed_views
-from bench.training.course import Course, only
-from bench.training.features import Frozen
+from bench.training.features import FrozenFeatures
+from bench.training.phase_tracker import PhaseTracker, single_tracker
+from bench.training.phase_trainer import PhaseTrainer
 from bench.training.prepared import ForwardPassCache
 from bench.training.rows import Rows
-from bench.training.train import PhaseTrainer
 from bench.types import SplitName
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -61,12 +61,12 @@ class Training:
         self.initial = snapshot(self.network.base.weights)
         self.losses = watch_losses(self.trainer)
 
-    def run(self, *, cached: bool, seed: int = 0) -> tuple[Course, Array]:
+    def run(self, *, cached: bool, seed: int = 0) -> tuple[PhaseTracker, Array]:
         """Train from the initial weights, with the frozen part computed once or each time; return
         also the losses of the batches."""
         self.losses.clear()
         store = self.store if cached else None
-        frozen = Frozen(self.passes, "no file", self.entries, store)  # type: ignore[arg-type]
+        frozen = FrozenFeatures(self.passes, "no file", self.entries, store)  # type: ignore[arg-type]
 
         def rows(split: SplitName, view: View) -> Rows:
             return frozen.rows(split, view, [self.cut], lambda d, t: None)[self.cut]
@@ -76,7 +76,7 @@ class Training:
         self.trainer.compile(validation, BATCH)
         restore(self.network.base.weights, self.initial)
         initialise_head(self.head, seed)
-        courses = self.trainer.run(
+        trackers = self.trainer.run(
             lambda epoch: views,
             self.labels,
             validation,
@@ -85,7 +85,7 @@ class Training:
             batch_size=BATCH,
             learning_rate=self.phase.learning_rate,
         )
-        return only(courses), np.concatenate(self.losses)
+        return single_tracker(trackers), np.concatenate(self.losses)
 
 
 CUTS = [
@@ -105,12 +105,12 @@ def test_cached_losses_equal_uncached(
 ) -> None:
     phase = replace(PHASE, unfreeze=unfreeze, batchnorm=batchnorm)
     training = Training(phase, store)
-    course, cached = training.run(cached=True)
+    tracker, cached = training.run(cached=True)
     _, plain = training.run(cached=False)
     assert len(cached) == 3 * 4
     np.testing.assert_allclose(cached, plain, rtol=1e-4)
     # Were nothing trained, the comparison above would hold as well.
-    assert course.epochs[-1].loss < course.epochs[0].loss
+    assert tracker.epochs[-1].loss < tracker.epochs[0].loss
 
 
 @pytest.mark.parametrize(

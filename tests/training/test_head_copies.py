@@ -12,7 +12,7 @@ from bench.models.backends.base import Array, current
 from bench.protocol import EarlyStopping, Head, Optimizer, Phase
 
 if TYPE_CHECKING:
-    from bench.training.course import Course
+    from bench.training.phase_tracker import PhaseTracker
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -51,20 +51,20 @@ def test_each_copy_learns_what_it_would_alone(
         random_states,
         snapshot,
     )
-    from bench.training.rows import Stored
-    from bench.training.train import PhaseTrainer
+    from bench.training.phase_trainer import PhaseTrainer
+    from bench.training.rows import StoredRows
 
     phase = Phase("head", 12, 1.0, optimizer=optimizer, early_stopping=STOPPING)
     features, labels = rows(classes)
     built = build_head(head, (FEATURES,), classes)
 
-    def trained(trainer: PhaseTrainer, rate: float = 0.0) -> tuple[list[Course], Array]:
-        """The course of each copy, and the losses of all batches."""
-        validation = Stored(features[:15])
+    def trained(trainer: PhaseTrainer, rate: float = 0.0) -> tuple[list[PhaseTracker], Array]:
+        """The tracker of each copy, and the losses of all batches."""
+        validation = StoredRows(features[:15])
         trainer.compile(validation, 8)
         losses = watch_losses(trainer)
-        courses = trainer.run(
-            lambda epoch: [Stored(features), Stored(-features)],
+        trackers = trainer.run(
+            lambda epoch: [StoredRows(features), StoredRows(-features)],
             labels,
             validation,
             labels[:15],
@@ -72,7 +72,7 @@ def test_each_copy_learns_what_it_would_alone(
             batch_size=8,
             learning_rate=rate,
         )
-        return courses, np.concatenate(losses)
+        return trackers, np.concatenate(losses)
 
     initialise_head(built, 3)
     copies = HeadCopies(built, len(rates))

@@ -37,5 +37,5 @@ def test_its_file_does_not_grow_with_the_images(job: Job, tmp_path: Path) -> Non
 def test_another_data_set_in_the_folder_is_an_error(job: Job, tmp_path: Path) -> None:
     write_job(tmp_path / "job.json", job)
     write_dataset(Path(job.folder), replace(job.dataset, fingerprint="0" * 64))
-    with pytest.raises(BenchError, match=r"dataset.json is not what the trial is to be trained on"):
+    with pytest.raises(BenchError, match=r"dataset.json is not the data set of this job"):
         read_job(tmp_path / "job.json")

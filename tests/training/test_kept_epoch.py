@@ -30,23 +30,23 @@ def test_a_phase_that_only_makes_it_worse_keeps_what_it_began_with() -> None:
     worse = train_tail(current(), phase(50.0), 16, 8)
     for kept, start in zip(worse.weights, before.weights, strict=True):
         np.testing.assert_allclose(kept, start, atol=1e-6)
-    course = worse.course
-    assert (course.best_epoch, course.stopped_early, course.at_limit) == (0, True, False)
-    assert course.start is not None
-    assert course.epochs[0].val_loss > course.start.loss
+    tracker = worse.tracker
+    assert (tracker.best_epoch, tracker.stopped_early, tracker.at_limit) == (0, True, False)
+    assert tracker.start is not None
+    assert tracker.epochs[0].val_loss > tracker.start.loss
     # The images are the same in training and validation, and SGD at 1e-9 changes nothing.
-    assert course.start.loss == pytest.approx(before.course.epochs[0].val_loss, abs=1e-5)
-    np.testing.assert_allclose(course.validation, before.course.validation, atol=1e-5)
+    assert tracker.start.loss == pytest.approx(before.tracker.epochs[0].val_loss, abs=1e-5)
+    np.testing.assert_allclose(tracker.validation, before.tracker.validation, atol=1e-5)
 
 
 def test_a_best_epoch_that_is_the_last_allowed_is_said() -> None:
-    course = train_tail(current(), phase(1e-3), 16, 8).course
-    assert (course.best_epoch, course.at_limit, course.stopped_early) == (2, True, False)
+    tracker = train_tail(current(), phase(1e-3), 16, 8).tracker
+    assert (tracker.best_epoch, tracker.at_limit, tracker.stopped_early) == (2, True, False)
 
 
 def test_without_early_stopping_the_last_epoch_is_kept_and_is_no_limit() -> None:
-    course = train_tail(current(), phase(50.0, stopping=None), 16, 8).course
-    assert (course.best_epoch, course.at_limit, course.start) == (2, False, None)
+    tracker = train_tail(current(), phase(50.0, stopping=None), 16, 8).tracker
+    assert (tracker.best_epoch, tracker.at_limit, tracker.start) == (2, False, None)
 
 
 def test_a_trial_goes_on_from_the_validation_of_the_phase_before(tmp_path: Path) -> None:

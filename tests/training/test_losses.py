@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.training.course import evaluate
 from bench.training.losses import cross_entropy
+from bench.training.phase_tracker import evaluate
 
 
 def test_cross_entropy_is_the_mean_of_minus_ln_of_the_true_classes_probability() -> None:

@@ -21,33 +21,36 @@ def _blobs(count: int, seed: int, classes: int = 3, channels: int = 6) -> Data:
 
 def test_nearest_by_angle_whatever_the_length() -> None:
     features = np.array([[1.0, 0.0], [0.0, 3.0], [5.0, 5.0], [-1.0, 0.0]])
-    rows, similarity = probes.nearest(features, np.array([[2.0, 0.0], [0.0, 0.0]]), 3)
+    rows, similarity = probes.nearest_neighbours(features, np.array([[2.0, 0.0], [0.0, 0.0]]), 3)
     assert rows[0].tolist() == [0, 2, 1]
     assert similarity[0] == pytest.approx([1.0, 0.5**0.5, 0.0])
     assert similarity[1] == pytest.approx([0, 0, 0])  # a vector without a direction
-    assert probes.nearest(features, features, 9)[0].shape == (4, 4)
+    assert probes.nearest_neighbours(features, features, 9)[0].shape == (4, 4)
 
 
 def test_nearest_of_many_queries_is_that_of_each() -> None:
-    features, queries = _blobs(40, 1)[0], _blobs(probes.PIECE + 10, 2)[0]
-    rows, _ = probes.nearest(features, queries, 5)
-    for place in (0, probes.PIECE - 1, probes.PIECE, len(queries) - 1):
-        assert rows[place].tolist() == probes.nearest(features, queries[[place]], 5)[0][0].tolist()
+    features, queries = _blobs(40, 1)[0], _blobs(probes.BLOCK + 10, 2)[0]
+    rows, _ = probes.nearest_neighbours(features, queries, 5)
+    for place in (0, probes.BLOCK - 1, probes.BLOCK, len(queries) - 1):
+        assert (
+            rows[place].tolist()
+            == probes.nearest_neighbours(features, queries[[place]], 5)[0][0].tolist()
+        )
 
 
 def test_near_neighbours_outvote_far_ones() -> None:
     # Standardised, these are at (±1, ±1): one at the query, two at a right angle, one opposite.
     corners = np.array([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [2.0, 2.0]])
-    shares = probes.vote(corners, np.array([0, 1, 1, 1]), np.array([[0.5, 0.5]]), 3)
-    near, right, far = (np.exp(cosine / probes.SHARPNESS) for cosine in (1, 0, -1))
+    shares = probes.knn_probabilities(corners, np.array([0, 1, 1, 1]), np.array([[0.5, 0.5]]), 3)
+    near, right, far = (np.exp(cosine / probes.TEMPERATURE) for cosine in (1, 0, -1))
     assert shares[0] == pytest.approx([near / (near + 2 * right + far), 1 - shares[0, 0], 0])
     assert shares[0, 0] > 0.99
 
 
 def test_only_the_nearest_vote() -> None:
     features, _ = _blobs(60, 1)
-    rows, _ = probes.nearest(*probes._standardised(features, features, features), 60)
-    shares = probes.vote(features, np.arange(60), features, 60)
+    rows, _ = probes.nearest_neighbours(*probes._standardise(features, features, features), 60)
+    shares = probes.knn_probabilities(features, np.arange(60), features, 60)
     assert ((shares > 0).sum(axis=1) == probes.NEIGHBOURS).all()
     assert shares[0, rows[0, : probes.NEIGHBOURS]].min() > 0
 
@@ -58,13 +61,13 @@ def test_regression_agrees_with_scikit_learn() -> None:
     of_test, _ = _blobs(50, 2)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     strengths = []
-    for strength, (found,) in probes._path(features, labels, 3, of_test):
+    for strength, (found,) in probes._regularisation_path(features, labels, 3, of_test):
         fitted = linear.LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=10000)
         fitted.fit((features - mean) / deviation, labels)
         expected = fitted.predict_proba((of_test - mean) / deviation)
         np.testing.assert_allclose(found, expected, atol=0.02)
         strengths.append(strength)
-    assert tuple(strengths) == probes.STRENGTHS
+    assert tuple(strengths) == probes.PENALTIES
 
 
 def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
@@ -72,38 +75,38 @@ def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
     validation, of_validation = _blobs(300, 2)
     splits = {"train": features, "validation": validation, "test": validation[:7]}
     truth = {"train": labels, "validation": of_validation}
-    found = probes.regress(splits, truth, 3)
+    found = probes.fit_logistic(splits, truth, 3)
     losses = {
         strength: -np.log(shares[np.arange(300), of_validation]).mean()
-        for strength, (shares,) in probes._path(features, labels, 3, validation)
+        for strength, (shares,) in probes._regularisation_path(features, labels, 3, validation)
     }
     assert found.strength == min(losses, key=lambda strength: losses[strength])
-    assert found.strength not in (probes.STRENGTHS[0], probes.STRENGTHS[-1])  # it could be either
+    assert found.strength not in (probes.PENALTIES[0], probes.PENALTIES[-1])  # it could be either
     np.testing.assert_array_equal(found.test, found.validation[:7])
     assert found.test.sum(axis=1) == pytest.approx(1)
-    again = probes.regress(splits, truth, 3)
+    again = probes.fit_logistic(splits, truth, 3)
     np.testing.assert_array_equal(again.validation, found.validation)
 
 
 def test_a_channel_that_never_varies_tells_nothing() -> None:
     features, labels = _blobs(30, 1)
     constant = np.concatenate([features, np.full((30, 1), 7.0)], axis=1)
-    expected = probes.vote(features, labels, features, 3)
-    np.testing.assert_allclose(probes.vote(constant, labels, constant, 3), expected)
+    expected = probes.knn_probabilities(features, labels, features, 3)
+    np.testing.assert_allclose(probes.knn_probabilities(constant, labels, constant, 3), expected)
     splits = dict.fromkeys(("train", "validation", "test"), constant)
-    fitted = probes.regress(splits, dict.fromkeys(splits, labels), 3)
+    fitted = probes.fit_logistic(splits, dict.fromkeys(splits, labels), 3)
     assert np.isfinite(fitted.test).all()
 
 
 def test_folds_keep_groups_together_and_classes_apart() -> None:
     labels = np.array([0] * 6 + [1] * 6)
     groups = np.array([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9])
-    fold = probes.fold_numbers(labels, groups, 5)
+    fold = probes.assign_folds(labels, groups, 5)
     assert fold[0] == fold[1]
     assert fold[10] == fold[11]
     for label in (0, 1):
         assert set(fold[labels == label]) == set(range(5))  # five groups each, one in each fold
-    assert sorted(np.bincount(probes.fold_numbers(np.zeros(12, int), None, 5))) == [2, 2, 2, 3, 3]
+    assert sorted(np.bincount(probes.assign_folds(np.zeros(12, int), None, 5))) == [2, 2, 2, 3, 3]
 
 
 def test_cross_validation_predicts_each_image_without_its_group() -> None:
@@ -123,8 +126,8 @@ def test_cross_validation_predicts_each_image_without_its_group() -> None:
 def test_cross_validation_fits_each_fold_on_the_others() -> None:
     features, labels = _blobs(60, 1)
     found = probes.cross_validate(features, labels, 3, folds=4)
-    out = probes.fold_numbers(labels, None, 4) == 2
-    paths = probes._path(features[~out], labels[~out], 3, features[out])
+    out = probes.assign_folds(labels, None, 4) == 2
+    paths = probes._regularisation_path(features[~out], labels[~out], 3, features[out])
     assert any(np.array_equal(shares, found[out]) for _, (shares,) in paths)
     assert found.sum(axis=1) == pytest.approx(1)
     assert (found.argmax(axis=1) == labels).mean() > 0.6

@@ -13,7 +13,7 @@ from workbench import train_tail
 
 from bench.models.backends.base import Array, Forward, TrainStep, current
 from bench.protocol import Phase, Unfreeze
-from bench.training.rows import Stored, predict
+from bench.training.rows import StoredRows, predict
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -76,7 +76,7 @@ def test_every_row_is_answered_once(any_size: bool) -> None:
     image = keras.Input((4,))
     forward = backend.forward(keras.Model(image, keras.layers.ReLU()(image)))
     rows = np.arange(40 * 4, dtype="float32").reshape(40, 4)
-    np.testing.assert_array_equal(predict(forward, Stored(rows)), rows)
+    np.testing.assert_array_equal(predict(forward, StoredRows(rows)), rows)
 
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="it counts TensorFlow's traces")

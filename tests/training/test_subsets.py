@@ -12,7 +12,7 @@ from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.protocol import Augment
 from bench.storage.cache import Store
-from bench.training.rows import Stored, Subset, stratified
+from bench.training.rows import RowSubset, StoredRows, stratified_sample
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -20,22 +20,24 @@ pytestmark = pytest.mark.slow  # it loads a framework
 def test_a_share_of_each_class_and_at_least_one_image() -> None:
     labels = np.array([0] * 20 + [1] * 10 + [2] * 2)
     for fraction, counts in ((1.0, [20, 10, 2]), (0.5, [10, 5, 1]), (0.01, [1, 1, 1])):
-        chosen = stratified(labels, fraction, seed=0)
+        chosen = stratified_sample(labels, fraction, seed=0)
         assert np.bincount(labels[chosen]).tolist() == counts
         assert chosen.tolist() == sorted(set(chosen.tolist()))
 
 
 def test_smaller_shares_are_inside_larger_ones_and_seeds_differ() -> None:
     labels = np.arange(100) % 3
-    shares = [set(stratified(labels, f, seed=7).tolist()) for f in (0.05, 0.1, 0.3, 0.9, 1.0)]
+    shares = [
+        set(stratified_sample(labels, f, seed=7).tolist()) for f in (0.05, 0.1, 0.3, 0.9, 1.0)
+    ]
     for smaller, larger in pairwise(shares):
         assert smaller < larger
-    assert shares[1] != set(stratified(labels, 0.1, seed=8).tolist())
+    assert shares[1] != set(stratified_sample(labels, 0.1, seed=8).tolist())
 
 
 def test_a_subset_gives_the_rows_of_its_images() -> None:
-    rows = Stored(np.arange(10.0) ** 2)
-    subset = Subset(rows, np.array([2, 5, 9]))
+    rows = StoredRows(np.arange(10.0) ** 2)
+    subset = RowSubset(rows, np.array([2, 5, 9]))
     assert len(subset) == 3
     assert subset.take(np.array([2, 0, 0])).tolist() == [81, 4, 4]
 

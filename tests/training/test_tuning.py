@@ -14,7 +14,7 @@ from workbench import PROTOCOL, SETTINGS, make_dataset, run, with_rate
 from bench.models.backends.base import TrainStep, current
 from bench.protocol import Phase, TrainingProtocol, Unfreeze
 from bench.storage.cache import Store
-from bench.training.tuning import best, multipliers
+from bench.training.tuning import best_rate, rate_multipliers
 from bench.types import Dataset, TriedRate
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -25,21 +25,21 @@ def tried(multiplier: float, val_loss: float | None) -> TriedRate:
 
 
 def test_the_budget_is_half_decades_around_the_protocols_own() -> None:
-    assert multipliers(1) == (1.0,)
-    assert multipliers(2) == pytest.approx((0.316228, 1), rel=1e-5)
-    assert multipliers(5) == pytest.approx((0.1, 0.316228, 1, 3.16228, 10), rel=1e-5)
+    assert rate_multipliers(1) == (1.0,)
+    assert rate_multipliers(2) == pytest.approx((0.316228, 1), rel=1e-5)
+    assert rate_multipliers(5) == pytest.approx((0.1, 0.316228, 1, 3.16228, 10), rel=1e-5)
     for budget in range(1, 9):
-        assert set(multipliers(budget)) < set(multipliers(budget + 1))
+        assert set(rate_multipliers(budget)) < set(rate_multipliers(budget + 1))
 
 
 def test_least_validation_loss_is_chosen_and_ties_go_to_the_protocol() -> None:
-    low, own, high = multipliers(3)
-    assert best([tried(low, 0.3), tried(own, 0.2), tried(high, 0.1)]) == tried(high, 0.1)
-    assert best([tried(low, 0.1), tried(own, 0.1), tried(high, 0.1)]) == tried(own, 0.1)
+    low, own, high = rate_multipliers(3)
+    assert best_rate([tried(low, 0.3), tried(own, 0.2), tried(high, 0.1)]) == tried(high, 0.1)
+    assert best_rate([tried(low, 0.1), tried(own, 0.1), tried(high, 0.1)]) == tried(own, 0.1)
     # Of two equally far from the protocol's rate, the gentler.
-    assert best([tried(low, 0.1), tried(own, 0.2), tried(high, 0.1)]) == tried(low, 0.1)
-    assert best([tried(low, None), tried(own, 0.5)]) == tried(own, 0.5)
-    assert best([tried(low, None), tried(own, None)]) is None
+    assert best_rate([tried(low, 0.1), tried(own, 0.2), tried(high, 0.1)]) == tried(low, 0.1)
+    assert best_rate([tried(low, None), tried(own, 0.5)]) == tried(own, 0.5)
+    assert best_rate([tried(low, None), tried(own, None)]) is None
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_every_rate_is_kept_and_each_is_what_the_protocol_would_give_at_it(
 ) -> None:
     (evidence,), _ = run(dataset, store, tmp_path / "tuned", settings=replace(SETTINGS, tune=3))
     record, arrays = evidence.record, evidence.arrays
-    assert [rate.multiplier for rate in record.tuning] == list(multipliers(3))
+    assert [rate.multiplier for rate in record.tuning] == list(rate_multipliers(3))
     assert arrays["tuning_validation_probabilities"].shape == (3, 12, 2)
     assert arrays["tuning_test_probabilities"].shape == (3, 16, 2)
     for number, rate in enumerate(record.tuning):
@@ -135,9 +135,10 @@ def test_where_no_rate_leads_anywhere_the_trial_fails(
 ) -> None:
     """Here one rate is trained after another: copies of the head would be too large, or the first
     phase does not train the head alone."""
-    monkeypatch.setattr("bench.training.phases.MAX_COPIED", 1)
+    monkeypatch.setattr("bench.training.protocol_trainer.MAX_COPIED_PARAMETERS", 1)
     monkeypatch.setattr(
-        "bench.training.phases.HeadCopies", lambda *args: pytest.fail("trained in one pass")
+        "bench.training.protocol_trainer.HeadCopies",
+        lambda *args: pytest.fail("trained in one pass"),
     )
     phase = Phase("first", 3, 3e38, unfreeze=unfreeze)
     protocol = TrainingProtocol("wild", "", PROTOCOL.head, (phase,))

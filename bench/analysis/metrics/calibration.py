@@ -30,7 +30,7 @@ from bench.analysis.metrics.classification import (
 )
 from bench.analysis.statistics import wilson
 from bench.storage.records import Evidence
-from bench.training.losses import cross_entropy, of_true, softmax
+from bench.training.losses import cross_entropy, softmax, true_class_probabilities
 
 BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -103,7 +103,7 @@ def chance_ece(probabilities: Floats) -> float:
 
 def brier(labels: Counts, probabilities: Floats) -> float:
     """Return half the mean squared distance from the one-hot labels: for two classes (p - y)²."""
-    missing, of_image = 1 - of_true(labels, probabilities), np.empty(len(labels))
+    missing, of_image = 1 - true_class_probabilities(labels, probabilities), np.empty(len(labels))
     for part in cache_sized_slices(probabilities):
         squares = probabilities[part] ** 2
         squares[np.arange(len(squares)), labels[part]] = missing[part] ** 2
@@ -124,7 +124,7 @@ def fit_temperature(labels: Counts, probabilities: Floats) -> Temperature:
     if len(labels) < MIN_IMAGES:
         return Temperature(None, f"{len(labels)} validation images, fewer than {MIN_IMAGES}")
     logits = _logits(probabilities)
-    true = of_true(labels, logits)
+    true = true_class_probabilities(labels, logits)
     coldest, hottest = (_slope(logits, true, 1 / t)[0] for t in (MIN_TEMPERATURE, MAX_TEMPERATURE))
     if coldest >= 0 or hottest <= 0:
         wrong = int((probabilities.argmax(axis=1) != labels).sum())

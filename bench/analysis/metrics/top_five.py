@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.metrics.base import METRICS, Metric, MetricColumn
 from bench.analysis.metrics.classification import Counts, Floats, compute_on_split
-from bench.training.losses import of_true
+from bench.training.losses import true_class_probabilities
 
 NUMBER = 5
 
@@ -14,7 +14,9 @@ def _top_five(labels: Counts, probabilities: Floats) -> float | None:
     if probabilities.shape[1] <= NUMBER:
         return None
     # A class with the same probability as the true one counts as before it: ties gain nothing.
-    before = (probabilities >= of_true(labels, probabilities)[:, None]).sum(axis=1) - 1
+    before = (probabilities >= true_class_probabilities(labels, probabilities)[:, None]).sum(
+        axis=1
+    ) - 1
     return float((before < NUMBER).mean())
 
 

@@ -28,8 +28,8 @@ from bench.models.network import Tail, batchnorms, count_macs, snapshot
 from bench.models.published import files_for
 from bench.protocol import Phase, Unfreeze
 from bench.system.frameworks import suppress_stderr
-from bench.training.losses import probabilities
-from bench.training.train import PhaseTrainer
+from bench.training.losses import logits_to_probabilities
+from bench.training.phase_trainer import PhaseTrainer
 
 GMACS_TOLERANCE = 0.02  # published figures are rounded
 TOLERANCE = 1e-5  # of a probability
@@ -81,7 +81,7 @@ def check_declaration(subject: Subject) -> str:
 def check_save(subject: Subject) -> str:
     """Save and load the trained model, and compare its predictions for the same uint8 pixels."""
     # Not compiled: for one batch, compiling would take longer than it saves.
-    expected = probabilities(to_array(subject.tail(subject.images, training=False)))
+    expected = logits_to_probabilities(to_array(subject.tail(subject.images, training=False)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         loaded = _save_and_load(subject, path)

@@ -18,10 +18,10 @@ class Inline(Executor):
 
             measure(job, listener)
             return
-        from bench.training.accounting import Imports
+        from bench.training.accounting import ImportTime
         from bench.training.trial import run_trials
 
-        run_trials(job, listener, Imports())
+        run_trials(job, listener, ImportTime())
 
 
 EXECUTORS.add(

@@ -35,7 +35,7 @@ from bench.execution.executors.node import Order, Sent, check_versions, receive,
 from bench.execution.request import RunRequest
 from bench.system.environment import describe_environment
 from bench.training.events import Ended, Listener
-from bench.training.job import ELSEWHERE, Job
+from bench.training.job import NO_DATASET, Job
 from bench.types import Dataset, Settings
 
 ANSWER_SECONDS = 10
@@ -122,7 +122,7 @@ class RayCluster(Executor):
                 raise StoppedError("no more jobs are submitted.")
             if self._dataset is None:
                 self._dataset = self._ray.put(job.dataset)
-            slim = replace(order, job=replace(job, dataset=ELSEWHERE))
+            slim = replace(order, job=replace(job, dataset=NO_DATASET))
             task = self._task.options(scheduling_strategy=where)
             stream = task.remote(slim, self._dataset, contents)
             self._streams.add(stream)

@@ -27,7 +27,7 @@ from bench.execution.executors.node import Order, Sent, SentFile, release, serve
 from bench.storage.run_folder import JOBS
 from bench.system.files import from_json, remove, safe_name, to_json, write_atomic
 from bench.training.events import Ended, RecordMade, StageProgress, decode, encode
-from bench.training.job import ELSEWHERE, Job, with_dataset
+from bench.training.job import NO_DATASET, Job, attach_dataset
 
 CONTENTS = "contents"  # in the folder of all jobs
 ORDER, EVENTS, FILES = "job.json", "events", "files"
@@ -73,7 +73,7 @@ class Spool:
         """Return the order to carry out. Where the cluster has started the job again, what has a
         record already is left out."""
         order = self.order()
-        job = with_dataset(order.job)
+        job = attach_dataset(order.job)
         if (self.folder / EVENTS).exists():
             with (self.folder / EVENTS).open("ab") as file:
                 file.write(b"\n")  # the last line may have been cut off
@@ -113,7 +113,7 @@ class Spool:
         jobs.mkdir(parents=True, exist_ok=True)
         name = f"{safe_name(first.backbone)}-{first.key}-"
         spool = cls(Path(tempfile.mkdtemp(prefix=name, suffix=f".{cluster}", dir=jobs)))
-        slim = replace(order, job=replace(job, dataset=ELSEWHERE))
+        slim = replace(order, job=replace(job, dataset=NO_DATASET))
         write_atomic(spool.folder / ORDER, to_json(slim))
         return spool
 

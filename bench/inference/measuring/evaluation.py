@@ -34,11 +34,11 @@ from bench.storage.cache import Store
 from bench.storage.records import SOUP_PREFIX, StoredRun
 from bench.training import probes, robustness
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, OnRows
+from bench.training.features import FrozenFeatures, OnRows
 from bench.training.job import Job
-from bench.training.losses import probabilities
-from bench.training.prepared import cuts_of
-from bench.training.rows import Rows, predict, stratified
+from bench.training.losses import logits_to_probabilities
+from bench.training.prepared import phase_cuts
+from bench.training.rows import Rows, predict, stratified_sample
 from bench.types import SPLITS, Ingredient, Probes, Record, Soup, SplitName
 
 CORRUPTED_SECONDS = 30.0  # for a trained model; for the progress shown
@@ -99,11 +99,13 @@ def answer_corrupted(
     forward = backend.forward(model.logits(fold=True))
 
     def answer(rows: Rows) -> Array:
-        return probabilities(predict(forward, rows))
+        return logits_to_probabilities(predict(forward, rows))
 
     images = pixels.get_entry(job.dataset, "test", record.trial.input_size, store).array()
     labels = pixels.labels(job.dataset, "test")
-    record = with_arrays(run, record, robustness.measure(images, labels, answer, progress))
+    record = with_arrays(
+        run, record, robustness.predict_corrupted(images, labels, answer, progress)
+    )
     yield with_seconds(record, "robustness", time.perf_counter() - begun)
 
 
@@ -118,11 +120,11 @@ def fit_probes(
     shared = time.perf_counter() - begun
     fitted: dict[bytes, tuple[Probes, Mapping[str, Array], float]] = {}
     for number, record in enumerate(records):
-        chosen = stratified(labels["train"], record.trial.fraction, record.trial.seed)
+        chosen = stratified_sample(labels["train"], record.trial.fraction, record.trial.seed)
         again = chosen.tobytes() in fitted
         if not again:
             begun = time.perf_counter()
-            answers = probes.measure(
+            answers = probes.fit_and_predict(
                 features | {"train": features["train"][chosen]},
                 labels | {"train": labels["train"][chosen]},
                 len(job.dataset.classes),
@@ -138,7 +140,7 @@ def _features(
     run: StoredRun, record: Record, job: Job, store: Store, progress: OnRows
 ) -> dict[SplitName, Array]:
     """Return the pooled features of the pretrained network, as kept or computed again."""
-    frozen = Frozen.of_record(build_pretrained(run, record), record, job.dataset, store)
+    frozen = FrozenFeatures.of_record(build_pretrained(run, record), record, job.dataset, store)
     return {split: frozen.pooled(split, progress) for split in SPLITS}
 
 
@@ -202,8 +204,8 @@ class _AveragedModel:
         classes = len(job.dataset.classes)
         self.head = build_head(protocol.head, self.network.features_shape, classes)
         self.before = snapshot(self.network.base.weights)
-        frozen = Frozen.of_record(self.network, record, job.dataset, store)
-        cut = cuts_of(self.network, protocol.phases)[-1]
+        frozen = FrozenFeatures.of_record(self.network, record, job.dataset, store)
+        cut = phase_cuts(self.network, protocol.phases)[-1]
         self.rows = {split: frozen.rows(split, PLAIN, [cut], progress)[cut] for split in SCORED}
         tail = self.network.tail(cut, self.head, protocol.phases[-1], fold=True)
         self.forward = backend.forward(tail)
@@ -212,4 +214,4 @@ class _AveragedModel:
         """Return the class probabilities of the mean of these weights."""
         mean = average_weights(self.before, trained)
         assign_weights(self.network.base, self.head, mean, self.record)
-        return probabilities(predict(self.forward, self.rows[split]))
+        return logits_to_probabilities(predict(self.forward, self.rows[split]))

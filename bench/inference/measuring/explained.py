@@ -29,10 +29,10 @@ from bench.storage.cache import Store
 from bench.storage.records import TEST_ARRAYS, StoredRun
 from bench.training import probes
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen, OnRows
+from bench.training.features import FrozenFeatures, OnRows
 from bench.training.job import Job
-from bench.training.prepared import cuts_of
-from bench.training.rows import Rows, Subset, predict, stratified
+from bench.training.prepared import phase_cuts
+from bench.training.rows import Rows, RowSubset, predict, stratified_sample
 from bench.types import Record, SplitName
 
 NEAREST = 3  # training images of each mistake
@@ -95,14 +95,14 @@ def explain(
     ready = time.perf_counter()
     heat = compute_heatmaps(source.model, source.maps(images), answers)
     drawn = time.perf_counter() - ready
-    trained = stratified(
+    trained = stratified_sample(
         pixels.labels(job.dataset, "train"), record.trial.fraction, record.trial.seed
     )
     known, queries = source.features("train", trained), source.features("test", images)
-    nearest, similar = probes.nearest(known, queries, NEAREST)
+    nearest, similar = probes.nearest_neighbours(known, queries, NEAREST)
     count = len(job.dataset.splits["test"])
     mapped = np.linspace(0, count - 1, min(count, MAX_MAPPED)).astype(int)
-    features = probes.unit(source.features("test", mapped))
+    features = probes.normalise(source.features("test", mapped))
     place, shares = principal(features)
     found: dict[str, Array] = {
         names.IMAGES: images,
@@ -131,8 +131,8 @@ class _Source:
         self, record: Record, job: Job, store: Store, model: TrainedModel, progress: OnRows
     ) -> None:
         self.model, self.progress, network = model, progress, model.network
-        self.frozen = Frozen.of_record(network, record, job.dataset, store)
-        self.cut = cuts_of(network, job.protocol.phases)[-1]  # before it nothing was trained
+        self.frozen = FrozenFeatures.of_record(network, record, job.dataset, store)
+        self.cut = phase_cuts(network, job.protocol.phases)[-1]  # before it nothing was trained
         self.frozen.passes.get(self._source_of_maps, [network.last_map])  # compiles it
 
     @property
@@ -145,16 +145,16 @@ class _Source:
         if not len(images):
             network = self.model.network
             return np.empty((0, *network.shape(network.last_map)), np.float32)
-        return predict(self._forward(cut), Subset(self._rows("test", cut), images))
+        return predict(self._forward(cut), RowSubset(self._rows("test", cut), images))
 
     def features(self, split: SplitName, images: Array) -> Array:
         """Return one feature a channel of each of these images of a split."""
         network = self.model.network
-        rows = Subset(self._rows(split, self.cut), images)
+        rows = RowSubset(self._rows(split, self.cut), images)
         channels = network.shape(network.last_map)[-1]
         found = []
         for start in range(0, len(rows), AT_ONCE):
-            part = Subset(rows, np.arange(start, min(start + AT_ONCE, len(rows))))
+            part = RowSubset(rows, np.arange(start, min(start + AT_ONCE, len(rows))))
             if self.cut == FEATURES:
                 values = part.take(np.arange(len(part)))
             else:

@@ -13,9 +13,16 @@ from bench.models.cuts import PIXELS
 from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training.augment import PLAIN
-from bench.training.features import Frozen
+from bench.training.features import FrozenFeatures
 from bench.training.prepared import ForwardPassCache
-from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS, chosen, measure, passes
+from bench.training.robustness import (
+    CORRUPTIONS,
+    KINDS,
+    STRENGTHS,
+    choose_images,
+    count_passes,
+    predict_corrupted,
+)
 from bench.training.rows import Rows
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -25,11 +32,11 @@ Array = np.ndarray[Any, Any]
 
 def test_classes_are_balanced_as_far_as_they_go() -> None:
     labels = np.array([0] * 90 + [1] * 3 + [2] * 40)
-    places = chosen(labels, 23)
+    places = choose_images(labels, 23)
     assert np.bincount(labels[places]).tolist() == [10, 3, 10]
     assert places.tolist() == sorted(set(places.tolist()))
-    np.testing.assert_array_equal(places, chosen(labels, 23))
-    assert chosen(labels, 500).tolist() == list(range(133))
+    np.testing.assert_array_equal(places, choose_images(labels, 23))
+    assert choose_images(labels, 500).tolist() == list(range(133))
 
 
 def test_every_image_is_answered_once_for_each_corruption_and_strength() -> None:
@@ -43,8 +50,10 @@ def test_every_image_is_answered_once_for_each_corruption_and_strength() -> None
         return np.stack([1 - bright, bright], axis=1)
 
     told: list[tuple[int, int]] = []
-    arrays = measure(images, labels, answer, lambda done, total: told.append((done, total)))
-    assert passes(10) == 180
+    arrays = predict_corrupted(
+        images, labels, answer, lambda done, total: told.append((done, total))
+    )
+    assert count_passes(10) == 180
     assert told[-1] == (180, 180)
     assert sum(len(pixels) for pixels in seen) == 180
     assert arrays["robust_probabilities"].shape == (len(KINDS), len(STRENGTHS), 10, 2)
@@ -59,7 +68,7 @@ def test_other_images_go_the_same_way_as_the_data_sets_own(store: Store) -> None
     pixels, _ = tiny.images(9, 3)
     network = Network(tiny.TINY, tiny.SIZE)
     entry = tiny.store_images(store, "test", pixels)
-    frozen = Frozen(ForwardPassCache(network, current()), "", {"test": entry}, None)
+    frozen = FrozenFeatures(ForwardPassCache(network, current()), "", {"test": entry}, None)
 
     class Plain:
         def __len__(self) -> int:
@@ -69,6 +78,6 @@ def test_other_images_go_the_same_way_as_the_data_sets_own(store: Store) -> None
             return pixels[indices]
 
     cut, every = "two_add", np.arange(9)
-    there = frozen.stream("test", PLAIN, cut).take(every)
-    np.testing.assert_array_equal(frozen.over(Plain(), cut).take(every), there)
-    np.testing.assert_array_equal(frozen.over(Plain(), PIXELS).take(every), pixels)
+    there = frozen.stream_split("test", PLAIN, cut).take(every)
+    np.testing.assert_array_equal(frozen.stream_rows(Plain(), cut).take(every), there)
+    np.testing.assert_array_equal(frozen.stream_rows(Plain(), PIXELS).take(every), pixels)

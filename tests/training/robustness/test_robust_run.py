@@ -27,7 +27,7 @@ from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
 from bench.training.events import Event, Listener
 from bench.training.job import Job
-from bench.training.probes import measure
+from bench.training.probes import fit_and_predict
 from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS
 from bench.types import SPLITS, Measuring, Settings
 
@@ -160,7 +160,10 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
     before = run(probes=False)
     assert "probes" not in before.records[0].seconds
     with monkeypatch.context() as patch:
-        unwanted = "bench.training.trial.run_trials", "bench.training.features.Frozen._compute"
+        unwanted = (
+            "bench.training.trial.run_trials",
+            "bench.training.features.FrozenFeatures._compute",
+        )
         for name in unwanted:
             patch.setattr(name, lambda *args: pytest.fail("computed again"))
         found = run(probes=True)
@@ -179,7 +182,7 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
         images = pixels.get_entry(found.dataset, split, tiny.SIZE, store).array()
         features[split] = np.asarray(base(tiny.preprocess(images.astype("float32")))).mean((1, 2))
         labels[split] = pixels.labels(found.dataset, split)
-    expected, arrays = measure(features, labels, 2)
+    expected, arrays = fit_and_predict(features, labels, 2)
     assert one.record.probes == expected
     for name, shares in arrays.items():
         np.testing.assert_allclose(one.arrays[name], shares, atol=1e-3)
