@@ -1,4 +1,4 @@
-"""Whose seconds are counted, and which of them were not spent this time."""
+"""The seconds and the joules that a trial's record contains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_seconds_by_hand(imports: ImportTime, first: bool, reused: float) -> Non
     assert seconds["reused"] == reused
 
 
-def test_joules_are_those_since_the_trial_before() -> None:
+def test_joules_are_counted_since_the_previous_trial() -> None:
     from bench.training.trial import _TrialRunner
 
     counter = iter([130.0, 190.0])

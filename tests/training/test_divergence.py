@@ -1,4 +1,4 @@
-"""What is to blame where the loss is no longer a number."""
+"""The cause that is reported when the loss becomes NaN."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow  # it loads a framework
 
 
 @pytest.mark.parametrize("tune", [0, 2])
-def test_a_network_that_gives_no_numbers(tmp_path: Path, store: Store, tune: int) -> None:
+def test_nan_of_an_untrained_network_is_not_blamed_on_the_learning_rate(
+    tmp_path: Path, store: Store, tune: int
+) -> None:
     def nothing(pixels: Any) -> Any:
         return pixels * float("nan")
 
@@ -28,7 +30,7 @@ def test_a_network_that_gives_no_numbers(tmp_path: Path, store: Store, tune: int
         workbench.run(dataset, store, tmp_path / "r", settings=settings, backbone=backbone)
 
 
-def test_a_learning_rate_that_is_too_high(tmp_path: Path, store: Store) -> None:
+def test_divergence_is_blamed_on_the_learning_rate(tmp_path: Path, store: Store) -> None:
     dataset = workbench.make_dataset(tmp_path / "data", store)
     high = workbench.with_rate(workbench.PROTOCOL, 1e30)
     with pytest.raises(AssertionError, match=r"the learning rate .* is too high for this"):

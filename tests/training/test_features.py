@@ -1,4 +1,4 @@
-"""Activations of the frozen part: the same rows, kept or not, and whatever becomes of the cache."""
+"""Activations of the frozen part: the same rows with or without the cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def passes() -> ForwardPassCache:
 def _frozen(
     passes: ForwardPassCache, store: Store, keep: Store | None, sample: tuple[int, ...] = ()
 ) -> FrozenFeatures:
-    """Images in one store, activations in another."""
+    """Return frozen features with the images in one store and the activations in another."""
     pixels, _ = tiny.images(COUNT, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
     return FrozenFeatures(passes, "weights", entries, keep, sample)
@@ -42,7 +42,9 @@ def _take(frozen: FrozenFeatures, cut: str) -> Array:
     return rows.take(np.arange(COUNT))
 
 
-def test_what_cannot_be_kept_is_computed_each_time(passes: ForwardPassCache, store: Store) -> None:
+def test_activations_that_do_not_fit_the_cache_are_computed_each_time(
+    passes: ForwardPassCache, store: Store
+) -> None:
     kept = _frozen(passes, store, store)
     expected = _take(kept, "one_add")
     assert kept.notes == []
@@ -60,10 +62,8 @@ def test_what_cannot_be_kept_is_computed_each_time(passes: ForwardPassCache, sto
         assert len(frozen.notes) == (1 if keep.root == store.root else 2)
 
 
-def test_what_is_in_use_is_not_deleted_for_more_room(
-    passes: ForwardPassCache, store: Store
-) -> None:
-    """A bound that fits the images and one cut's activations: the other's are not kept."""
+def test_entries_in_use_are_not_evicted(passes: ForwardPassCache, store: Store) -> None:
+    """The bound fits the images and the activations of one cut; the other cut is not cached."""
     sizes = {c: 4 * COUNT * int(np.prod(passes.network.shape(c))) for c in ("one_add", "two_add")}
     images = COUNT * tiny.SIZE * tiny.SIZE * 3
     bound = images + sizes["one_add"] + sizes["two_add"] // 2 + 2 * 128
@@ -75,7 +75,9 @@ def test_what_is_in_use_is_not_deleted_for_more_room(
     assert first.take(np.arange(COUNT)).shape == (COUNT, *passes.network.shape("one_add"))
 
 
-def test_a_cache_that_is_deleted_meanwhile(passes: ForwardPassCache, store: Store) -> None:
+def test_a_cache_deleted_during_training_does_no_harm(
+    passes: ForwardPassCache, store: Store
+) -> None:
     frozen = _frozen(passes, store, store)
     rows = frozen.rows("train", PLAIN, ["one_add"], lambda done, total: None)["one_add"]
     expected = rows.take(np.arange(COUNT))
@@ -86,7 +88,7 @@ def test_a_cache_that_is_deleted_meanwhile(passes: ForwardPassCache, store: Stor
     assert frozen.notes == []
 
 
-def test_pooled_features_are_one_a_channel_however_the_head_pools(
+def test_pooled_features_have_one_value_per_channel_with_any_head_pooling(
     passes: ForwardPassCache, store: Store
 ) -> None:
     averaged = _frozen(passes, store, store)
@@ -101,7 +103,7 @@ def test_pooled_features_are_one_a_channel_however_the_head_pools(
 
 
 @pytest.mark.parametrize("sample", [(0, 3), (2,), (0, 1, 2, 3), (3, 4)])
-def test_features_of_a_sample_are_kept_and_completed(
+def test_features_of_a_sample_are_cached_and_reused_for_all_images(
     passes: ForwardPassCache, store: Store, sample: tuple[int, ...]
 ) -> None:
     told: list[tuple[int, int]] = []
@@ -129,7 +131,7 @@ def test_features_of_a_sample_are_kept_and_completed(
     assert not after.pass_times.spent
 
 
-def test_only_the_other_images_go_through_the_network(
+def test_only_images_outside_the_sample_are_computed(
     passes: ForwardPassCache, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _frozen(passes, store, store, (1, 2)).pooled_sample(lambda done, total: None)
@@ -145,7 +147,7 @@ def test_only_the_other_images_go_through_the_network(
     assert computed == [COUNT - 2]  # the same images: those of the test split are found
 
 
-def test_a_sample_of_all_images_is_what_the_head_gets(
+def test_a_sample_of_all_images_is_cached_as_the_whole_split(
     passes: ForwardPassCache, store: Store
 ) -> None:
     probe = _frozen(passes, store, store, tuple(range(COUNT)))
@@ -155,9 +157,7 @@ def test_a_sample_of_all_images_is_what_the_head_gets(
     assert not head.pass_times.spent
 
 
-def test_features_that_are_not_kept_are_timed_all_the_same(
-    passes: ForwardPassCache, store: Store
-) -> None:
+def test_features_that_are_not_cached_are_timed_too(passes: ForwardPassCache, store: Store) -> None:
     told: list[tuple[int, int]] = []
     without = _frozen(passes, store, None, (1, 2))
     found = without.pooled_sample(lambda done, total: told.append((done, total)))

@@ -41,7 +41,7 @@ BATCH = 8  # does not divide the 30 images: the last batch is short, or filled u
 
 
 class Training:
-    """One phase of a network that is built and compiled once, as for all seeds of a backbone."""
+    """One phase of a network, built and compiled once for all seeds, as in a trial."""
 
     def __init__(self, phase: Phase, store: Store) -> None:
         self.phase, self.store, self.backend = phase, store, current()
@@ -126,7 +126,7 @@ def test_cached_views_equal_uncached(augment: Augment, store: Store) -> None:
     assert not np.allclose(cached, without, rtol=1e-3)
 
 
-def test_a_seed_gives_the_same_alone_and_after_another(store: Store) -> None:
+def test_a_seed_gives_the_same_result_alone_and_after_another(store: Store) -> None:
     phase = replace(PHASE, unfreeze=Unfreeze("stages", 1))
     _, alone = Training(phase, store).run(cached=True, seed=1)
     training = Training(phase, store)

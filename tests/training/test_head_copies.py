@@ -1,4 +1,4 @@
-"""A head at several learning rates in one pass: each copy is what it would be alone."""
+"""A head at several learning rates in one pass: each copy trains as if alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STOPPING = EarlyStopping("val_loss", 2)
 
 
 def rows(classes: int) -> tuple[Array, Array]:
-    """Return noisy features that tell the classes apart."""
+    """Return noisy features that separate the classes."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, IMAGES)
     features = rng.standard_normal((IMAGES, FEATURES))
@@ -38,7 +38,7 @@ def rows(classes: int) -> tuple[Array, Array]:
         ("rmsprop", Head(hidden=(5, 4)), 3, (1e-3, 0.2)),
     ],
 )
-def test_each_copy_learns_what_it_would_alone(
+def test_each_copy_trains_as_if_alone(
     optimizer: Optimizer, head: Head, classes: int, rates: tuple[float, ...]
 ) -> None:
     import keras

@@ -1,4 +1,4 @@
-"""A job's way to its worker: its data set goes by the run's folder."""
+"""A job as a file for its worker; the data set is in the run's folder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def job(tmp_path: Path) -> Job:
     return Job(plan("one").trials, PROTOCOL, DATASET, None, str(tmp_path / "r"), "store", 1)
 
 
-def test_a_job_is_read_as_it_was_written(job: Job, tmp_path: Path) -> None:
+def test_a_job_survives_writing_and_reading(job: Job, tmp_path: Path) -> None:
     write_job(tmp_path / "job.json", job)
     assert read_job(tmp_path / "job.json") == job
 
 
-def test_its_file_does_not_grow_with_the_images(job: Job, tmp_path: Path) -> None:
+def test_the_job_file_does_not_grow_with_the_data_set(job: Job, tmp_path: Path) -> None:
     train = job.dataset.splits["train"]
     ids = tuple(f"train/{n}.jpg" for n in range(10_000))
     many = replace(train, ids=ids, labels=(0, 1) * 5_000, digests=("0" * 64,) * 10_000)
@@ -34,7 +34,7 @@ def test_its_file_does_not_grow_with_the_images(job: Job, tmp_path: Path) -> Non
     assert read_job(tmp_path / "job.json").dataset == large
 
 
-def test_another_data_set_in_the_folder_is_an_error(job: Job, tmp_path: Path) -> None:
+def test_a_changed_data_set_in_the_folder_is_an_error(job: Job, tmp_path: Path) -> None:
     write_job(tmp_path / "job.json", job)
     write_dataset(Path(job.folder), replace(job.dataset, fingerprint="0" * 64))
     with pytest.raises(BenchError, match=r"dataset.json is not the data set of this job"):

@@ -1,4 +1,4 @@
-"""Which weights a phase keeps: those of its best epoch, or those that it began with."""
+"""A phase keeps the weights of its best epoch, or its initial weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def phase(rate: float, epochs: int = 2, stopping: EarlyStopping | None = STOPPIN
     return Phase("phase", epochs, rate, "sgd", Unfreeze("stages", 1), early_stopping=stopping)
 
 
-def test_a_phase_that_only_makes_it_worse_keeps_what_it_began_with() -> None:
+def test_a_phase_that_only_makes_it_worse_keeps_the_initial_weights() -> None:
     before = train_tail(current(), phase(1e-9, epochs=1, stopping=None), 16, 8)
     worse = train_tail(current(), phase(50.0), 16, 8)
     for kept, start in zip(worse.weights, before.weights, strict=True):
@@ -39,17 +39,17 @@ def test_a_phase_that_only_makes_it_worse_keeps_what_it_began_with() -> None:
     np.testing.assert_allclose(tracker.validation, before.tracker.validation, atol=1e-5)
 
 
-def test_a_best_epoch_that_is_the_last_allowed_is_said() -> None:
+def test_a_best_epoch_that_is_the_last_allowed_is_at_limit() -> None:
     tracker = train_tail(current(), phase(1e-3), 16, 8).tracker
     assert (tracker.best_epoch, tracker.at_limit, tracker.stopped_early) == (2, True, False)
 
 
-def test_without_early_stopping_the_last_epoch_is_kept_and_is_no_limit() -> None:
+def test_without_early_stopping_the_last_epoch_is_kept_and_not_at_limit() -> None:
     tracker = train_tail(current(), phase(50.0, stopping=None), 16, 8).tracker
     assert (tracker.best_epoch, tracker.at_limit, tracker.start) == (2, False, None)
 
 
-def test_a_trial_goes_on_from_the_validation_of_the_phase_before(tmp_path: Path) -> None:
+def test_a_phase_starts_from_the_validation_of_the_previous_phase(tmp_path: Path) -> None:
     store = Store(tmp_path / "cache")
     dataset = workbench.make_dataset(tmp_path / "images", store)
     head = dataclasses.replace(workbench.PROTOCOL.phases[0], early_stopping=STOPPING)
@@ -62,7 +62,7 @@ def test_a_trial_goes_on_from_the_validation_of_the_phase_before(tmp_path: Path)
     np.testing.assert_allclose(after[1], after[0], atol=1e-6)
 
 
-def test_what_is_kept_of_records_old_and_new() -> None:
+def test_the_kept_epoch_of_old_and_new_records() -> None:
     epochs = tuple(Epoch(0.5, 0.7, loss, 0.8, 1.0) for loss in (0.6, 0.4))
     raw = {
         "name": "head",

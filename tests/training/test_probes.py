@@ -12,14 +12,14 @@ Data = tuple[Floats, Labels]
 
 
 def _blobs(count: int, seed: int, classes: int = 3, channels: int = 6) -> Data:
-    """Return features around a centre for each class, near enough to be mistaken."""
+    """Return features around one centre per class, with overlap."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     centres = np.random.default_rng(0).standard_normal((classes, channels))
     return centres[labels] + rng.standard_normal((count, channels)) + 5, labels
 
 
-def test_nearest_by_angle_whatever_the_length() -> None:
+def test_nearest_neighbours_depend_on_angle_not_length() -> None:
     features = np.array([[1.0, 0.0], [0.0, 3.0], [5.0, 5.0], [-1.0, 0.0]])
     rows, similarity = probes.nearest_neighbours(features, np.array([[2.0, 0.0], [0.0, 0.0]]), 3)
     assert rows[0].tolist() == [0, 2, 1]
@@ -28,7 +28,7 @@ def test_nearest_by_angle_whatever_the_length() -> None:
     assert probes.nearest_neighbours(features, features, 9)[0].shape == (4, 4)
 
 
-def test_nearest_of_many_queries_is_that_of_each() -> None:
+def test_nearest_neighbours_do_not_depend_on_the_other_queries() -> None:
     features, queries = _blobs(40, 1)[0], _blobs(probes.BLOCK + 10, 2)[0]
     rows, _ = probes.nearest_neighbours(features, queries, 5)
     for place in (0, probes.BLOCK - 1, probes.BLOCK, len(queries) - 1):
@@ -47,7 +47,7 @@ def test_near_neighbours_outvote_far_ones() -> None:
     assert shares[0, 0] > 0.99
 
 
-def test_only_the_nearest_vote() -> None:
+def test_only_the_nearest_neighbours_vote() -> None:
     features, _ = _blobs(60, 1)
     rows, _ = probes.nearest_neighbours(*probes._standardise(features, features, features), 60)
     shares = probes.knn_probabilities(features, np.arange(60), features, 60)
@@ -55,7 +55,7 @@ def test_only_the_nearest_vote() -> None:
     assert shares[0, rows[0, : probes.NEIGHBOURS]].min() > 0
 
 
-def test_regression_agrees_with_scikit_learn() -> None:
+def test_logistic_regression_agrees_with_scikit_learn() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     features, labels = _blobs(60, 1)
     of_test, _ = _blobs(50, 2)
@@ -70,7 +70,7 @@ def test_regression_agrees_with_scikit_learn() -> None:
     assert tuple(strengths) == probes.PENALTIES
 
 
-def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
+def test_the_penalty_with_the_lowest_validation_loss_is_chosen() -> None:
     features, labels = _blobs(30, 1)
     validation, of_validation = _blobs(300, 2)
     splits = {"train": features, "validation": validation, "test": validation[:7]}
@@ -88,7 +88,7 @@ def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
     np.testing.assert_array_equal(again.validation, found.validation)
 
 
-def test_a_channel_that_never_varies_tells_nothing() -> None:
+def test_a_constant_channel_changes_nothing() -> None:
     features, labels = _blobs(30, 1)
     constant = np.concatenate([features, np.full((30, 1), 7.0)], axis=1)
     expected = probes.knn_probabilities(features, labels, features, 3)
@@ -98,7 +98,7 @@ def test_a_channel_that_never_varies_tells_nothing() -> None:
     assert np.isfinite(fitted.test).all()
 
 
-def test_folds_keep_groups_together_and_classes_apart() -> None:
+def test_folds_keep_groups_together_and_classes_balanced() -> None:
     labels = np.array([0] * 6 + [1] * 6)
     groups = np.array([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9])
     fold = probes.assign_folds(labels, groups, 5)

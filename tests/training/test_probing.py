@@ -1,4 +1,4 @@
-"""The trial of a probe, as a worker runs it."""
+"""The trial of a probe, run as in a worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.training import trial
 pytestmark = pytest.mark.slow  # it loads a framework
 
 
-def test_a_probe_answers_the_sampled_training_images(
+def test_a_probe_predicts_the_sampled_training_images(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []

@@ -1,5 +1,5 @@
-"""The last batch, where the images do not divide: filled up where another size would be another
-compilation, short elsewhere, and the training is the same."""
+"""The last, smaller batch of an epoch: padded if its size would need a compilation, else short; the
+training is the same."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow  # it loads a framework
 
 PHASE = Phase("phase", epochs=2, learning_rate=0.1, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
 BATCH, IMAGES = 8, 21
-FORWARD = 32  # images that are answered at once
+FORWARD = 32  # images per forward pass
 
 
 class _Seen:
-    """A forward pass or training step: what it is given, and what it is made to say of itself."""
+    """Wraps a forward pass or training step, records batch sizes, and sets `any_size`."""
 
     def __init__(self, inner: Any, sizes: list[int], *, any_size: bool) -> None:
         self._inner, self._sizes, self.any_size = inner, sizes, any_size
@@ -42,7 +42,7 @@ class _Seen:
 
 
 class _Watched:
-    """The backend that runs here, as if its functions took any size, or one."""
+    """Wraps the current backend, as if its functions took any batch size, or only one."""
 
     def __init__(self, *, any_size: bool) -> None:
         self.trained: list[int] = []
@@ -58,7 +58,7 @@ class _Watched:
         self.backend = replace(inner, forward=forward, train_step=train_step)
 
 
-def test_short_or_filled_up_the_training_is_the_same() -> None:
+def test_training_is_the_same_with_a_short_or_a_padded_last_batch() -> None:
     short, full = _Watched(any_size=True), _Watched(any_size=False)
     one = train_tail(short.backend, PHASE, IMAGES, BATCH)
     other = train_tail(full.backend, PHASE, IMAGES, BATCH)
@@ -71,7 +71,7 @@ def test_short_or_filled_up_the_training_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("any_size", [True, False])
-def test_every_row_is_answered_once(any_size: bool) -> None:
+def test_every_row_is_predicted_once(any_size: bool) -> None:
     backend = _Watched(any_size=any_size).backend
     image = keras.Input((4,))
     forward = backend.forward(keras.Model(image, keras.layers.ReLU()(image)))
@@ -80,7 +80,7 @@ def test_every_row_is_answered_once(any_size: bool) -> None:
 
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="it counts TensorFlow's traces")
-def test_one_trace_is_for_any_size() -> None:
+def test_one_trace_serves_batches_of_any_size() -> None:
     image = keras.Input((4,))
     traces = []
 

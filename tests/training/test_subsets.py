@@ -1,4 +1,4 @@
-"""Part of the training images: stratified, nested, by seed; and trials on it."""
+"""Fractions of the training set: stratified, nested, drawn by seed; and trials on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.training.rows import RowSubset, StoredRows, stratified_sample
 pytestmark = pytest.mark.slow  # it loads a framework
 
 
-def test_a_share_of_each_class_and_at_least_one_image() -> None:
+def test_a_sample_has_a_fraction_of_each_class_and_at_least_one_image() -> None:
     labels = np.array([0] * 20 + [1] * 10 + [2] * 2)
     for fraction, counts in ((1.0, [20, 10, 2]), (0.5, [10, 5, 1]), (0.01, [1, 1, 1])):
         chosen = stratified_sample(labels, fraction, seed=0)
@@ -25,7 +25,7 @@ def test_a_share_of_each_class_and_at_least_one_image() -> None:
         assert chosen.tolist() == sorted(set(chosen.tolist()))
 
 
-def test_smaller_shares_are_inside_larger_ones_and_seeds_differ() -> None:
+def test_samples_are_nested_and_differ_between_seeds() -> None:
     labels = np.arange(100) % 3
     shares = [
         set(stratified_sample(labels, f, seed=7).tolist()) for f in (0.05, 0.1, 0.3, 0.9, 1.0)
@@ -35,14 +35,14 @@ def test_smaller_shares_are_inside_larger_ones_and_seeds_differ() -> None:
     assert shares[1] != set(stratified_sample(labels, 0.1, seed=8).tolist())
 
 
-def test_a_subset_gives_the_rows_of_its_images() -> None:
+def test_a_row_subset_returns_the_rows_of_its_images() -> None:
     rows = StoredRows(np.arange(10.0) ** 2)
     subset = RowSubset(rows, np.array([2, 5, 9]))
     assert len(subset) == 3
     assert subset.take(np.array([2, 0, 0])).tolist() == [81, 4, 4]
 
 
-def test_each_share_is_a_trial_on_the_same_activations(tmp_path: Path, store: Store) -> None:
+def test_trials_on_fractions_share_the_activations(tmp_path: Path, store: Store) -> None:
     dataset = make_dataset(tmp_path / "data", store)
     found, log = run(dataset, store, tmp_path / "r", seeds=(0, 1), fractions=(0.1, 1.0, 0.35))
     assert [(e.record.trial.fraction, e.record.trial.seed) for e in found] == [
@@ -66,7 +66,7 @@ def test_each_share_is_a_trial_on_the_same_activations(tmp_path: Path, store: St
     )
 
 
-def test_a_share_is_the_same_without_the_cache(tmp_path: Path, store: Store) -> None:
+def test_a_trial_on_a_fraction_is_the_same_without_the_cache(tmp_path: Path, store: Store) -> None:
     dataset = make_dataset(tmp_path / "data", store)
     phase = PROTOCOL.phases[1]
     # Drawn anew in every epoch, so that the frozen part runs on the share alone.

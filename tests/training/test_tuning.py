@@ -1,4 +1,4 @@
-"""The budget of learning rates: which there are, which one is taken, and what a trial keeps."""
+"""Learning-rate search: the multipliers, the chosen rate, and what a trial records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tried(multiplier: float, val_loss: float | None) -> TriedRate:
     return TriedRate(multiplier, False, val_loss, None, (), 0.0)
 
 
-def test_the_budget_is_half_decades_around_the_protocols_own() -> None:
+def test_multipliers_are_half_a_decade_apart_around_one() -> None:
     assert rate_multipliers(1) == (1.0,)
     assert rate_multipliers(2) == pytest.approx((0.316228, 1), rel=1e-5)
     assert rate_multipliers(5) == pytest.approx((0.1, 0.316228, 1, 3.16228, 10), rel=1e-5)
@@ -32,7 +32,7 @@ def test_the_budget_is_half_decades_around_the_protocols_own() -> None:
         assert set(rate_multipliers(budget)) < set(rate_multipliers(budget + 1))
 
 
-def test_least_validation_loss_is_chosen_and_ties_go_to_the_protocol() -> None:
+def test_the_lowest_validation_loss_wins_and_ties_go_to_the_protocol() -> None:
     low, own, high = rate_multipliers(3)
     assert best_rate([tried(low, 0.3), tried(own, 0.2), tried(high, 0.1)]) == tried(high, 0.1)
     assert best_rate([tried(low, 0.1), tried(own, 0.1), tried(high, 0.1)]) == tried(own, 0.1)
@@ -52,7 +52,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Dataset:
     return make_dataset(tmp_path_factory.mktemp("data"), store)
 
 
-def test_every_rate_is_kept_and_each_is_what_the_protocol_would_give_at_it(
+def test_every_rate_is_recorded_as_a_protocol_with_that_rate_would_train(
     dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
     (evidence,), _ = run(dataset, store, tmp_path / "tuned", settings=replace(SETTINGS, tune=3))
@@ -61,7 +61,7 @@ def test_every_rate_is_kept_and_each_is_what_the_protocol_would_give_at_it(
     assert arrays["tuning_validation_probabilities"].shape == (3, 12, 2)
     assert arrays["tuning_test_probabilities"].shape == (3, 16, 2)
     for number, rate in enumerate(record.tuning):
-        # As if nobody had tuned, with a protocol of that rate: compiled once changes nothing.
+        # The same as training without a search, by a protocol with this rate.
         protocol = with_rate(PROTOCOL, rate.multiplier)
         (alone,), _ = run(dataset, store, tmp_path / str(number), protocol=protocol)
         for split in ("validation", "test"):
@@ -90,7 +90,7 @@ def test_every_rate_is_kept_and_each_is_what_the_protocol_would_give_at_it(
     assert sum(parts.values()) == pytest.approx(record.seconds["total"])
 
 
-def test_no_rate_compiles_anything_again(
+def test_other_rates_need_no_compilation(
     dataset: Dataset, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = current()
@@ -108,7 +108,7 @@ def test_no_rate_compiles_anything_again(
     assert compiled == [[True, True], [False, False], [False, False], [False, False]]
 
 
-def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
+def test_a_rate_at_which_training_diverges_is_recorded_and_not_chosen(
     dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
     # Adam's steps are as long as its rate. At ten times 10^37, a few of them overflow 32 bits,
@@ -126,15 +126,15 @@ def test_a_rate_that_comes_to_nothing_is_kept_and_not_chosen(
 
 
 @pytest.mark.parametrize("unfreeze", [Unfreeze("none"), Unfreeze("stages", 1)])
-def test_where_no_rate_leads_anywhere_the_trial_fails(
+def test_a_trial_fails_if_training_diverges_at_every_rate(
     dataset: Dataset,
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     unfreeze: Unfreeze,
 ) -> None:
-    """Here one rate is trained after another: copies of the head would be too large, or the first
-    phase does not train the head alone."""
+    """Here one rate is trained after another: the copies of the head would be too large, or the
+    first phase trains more than the head."""
     monkeypatch.setattr("bench.training.protocol_trainer.MAX_COPIED_PARAMETERS", 1)
     monkeypatch.setattr(
         "bench.training.protocol_trainer.HeadCopies",

@@ -1,4 +1,4 @@
-"""Corruptions: what they say they do, the same every time, stronger from step to step."""
+"""Corruptions: their declared effect, determinism, and increasing strength."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.training.robustness import CORRUPTIONS, KINDS, STRENGTHS, Pixels
 
 
 def photograph(size: int = 64) -> Pixels:
-    """Soft shapes and an edge: nothing that a corruption leaves alone."""
+    """Return an image with soft shapes and an edge, which every corruption changes."""
     across = np.linspace(0, 3 * np.pi, size)
     waves = 110 + 60 * np.sin(across)[:, None] * np.cos(across)[None, :]
     image = np.stack([waves, waves[::-1], waves.T], axis=-1)
@@ -21,12 +21,12 @@ def distance(one: Pixels, other: Pixels) -> float:
     return float(np.abs(one.astype(float) - other).mean())
 
 
-def test_the_kinds_announced_are_the_kinds_there_are() -> None:
+def test_kinds_lists_all_corruptions() -> None:
     assert tuple(CORRUPTIONS) == KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_corruption_is_stronger_from_step_to_step_and_always_the_same(kind: str) -> None:
+def test_corruptions_grow_with_strength_and_are_deterministic(kind: str) -> None:
     image = photograph()
     before = image.copy()
     changed = [CORRUPTIONS[kind](image, strength, 4) for strength in STRENGTHS]
@@ -52,7 +52,7 @@ def test_contrast_shrinks_around_the_mean() -> None:
     assert set(CORRUPTIONS["contrast"](image, 1, 0).ravel().tolist()) == {50, 150}
 
 
-def test_noise_has_the_spread_it_says_and_is_another_for_each_image() -> None:
+def test_noise_has_its_declared_deviation_and_differs_between_images() -> None:
     grey = np.full((128, 128, 3), 128, np.uint8)
     noisy = CORRUPTIONS["noise"](grey, 1, 0).astype(float)
     assert noisy.mean() == pytest.approx(128, abs=0.5)
@@ -60,7 +60,7 @@ def test_noise_has_the_spread_it_says_and_is_another_for_each_image() -> None:
     assert distance(CORRUPTIONS["noise"](grey, 1, 0), CORRUPTIONS["noise"](grey, 1, 1)) > 10
 
 
-def test_rotation_turns_by_the_number_and_leaves_no_black_corner() -> None:
+def test_rotation_alternates_and_leaves_no_black_corner() -> None:
     white = np.full((40, 40, 3), 255, np.uint8)
     for strength in STRENGTHS:
         assert CORRUPTIONS["rotation"](white, strength, 0).min() == 255
@@ -72,7 +72,7 @@ def test_rotation_turns_by_the_number_and_leaves_no_black_corner() -> None:
     assert right == (29, 31)
 
 
-def test_blur_goes_by_the_size_of_the_image() -> None:
+def test_blur_scales_with_the_image_size() -> None:
     small, large = photograph(64), photograph(256)
     edges = [
         np.abs(np.diff(CORRUPTIONS["blur"](image, 3, 0)[:, :, 0].astype(float))).max() * len(image)

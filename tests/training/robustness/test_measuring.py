@@ -1,4 +1,4 @@
-"""Answers to corrupted images: which images, one pass each, and what becomes of them."""
+"""Predictions of corrupted images: which images, one pass each, and the arrays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow  # it loads a framework
 Array = np.ndarray[Any, Any]
 
 
-def test_classes_are_balanced_as_far_as_they_go() -> None:
+def test_chosen_images_are_balanced_over_classes() -> None:
     labels = np.array([0] * 90 + [1] * 3 + [2] * 40)
     places = choose_images(labels, 23)
     assert np.bincount(labels[places]).tolist() == [10, 3, 10]
@@ -39,7 +39,7 @@ def test_classes_are_balanced_as_far_as_they_go() -> None:
     assert choose_images(labels, 500).tolist() == list(range(133))
 
 
-def test_every_image_is_answered_once_for_each_corruption_and_strength() -> None:
+def test_every_image_is_predicted_once_for_each_corruption_and_strength() -> None:
     images, labels = tiny.images(10, 0)
     seen: list[Array] = []
 
@@ -64,7 +64,7 @@ def test_every_image_is_answered_once_for_each_corruption_and_strength() -> None
     assert bright[0] < bright[1] < bright[2]
 
 
-def test_other_images_go_the_same_way_as_the_data_sets_own(store: Store) -> None:
+def test_streamed_images_get_the_same_activations_as_the_data_set(store: Store) -> None:
     pixels, _ = tiny.images(9, 3)
     network = Network(tiny.TINY, tiny.SIZE)
     entry = tiny.store_images(store, "test", pixels)

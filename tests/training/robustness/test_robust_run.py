@@ -1,4 +1,4 @@
-"""A run that was asked about corrupted images, or for probes, from the plan to the record."""
+"""Runs with robustness or probes requested, from the plan to the record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PROTOCOL = TrainingProtocol("p", "a head", Head(), (Phase("head", 2, 1e-2),))
 
 @pytest.fixture
 def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[..., Plan]:
-    """A plan over a few images, with pretrained weights, for what is to be measured."""
+    """Return a function from `Measuring` to a plan over a few images, with pretrained weights."""
     tiny.write_images(tmp_path / "data", {"train": 24, "validation": 8, "test": 10})
     weights = tmp_path / "tiny.weights.h5"
     tiny.build((tiny.SIZE, tiny.SIZE, 3)).save_weights(weights)
@@ -55,7 +55,7 @@ def planned(tmp_path: Path, store: Store, tiny_backbone: None) -> Callable[..., 
 
 
 def check_answers(evidence: Evidence) -> None:
-    """Blur was made to do nothing: the answers must be those to the images themselves."""
+    """Check a record whose blur did nothing: its predictions equal those of the clean images."""
     assert evidence.record.reason == ""
     answers = evidence.arrays["robust_probabilities"]
     assert answers.shape == (len(KINDS), len(STRENGTHS), 10, 2)
@@ -70,13 +70,13 @@ def check_answers(evidence: Evidence) -> None:
 
 
 class Divided(Inline):
-    """As a cluster with idle machines: each trial is a job."""
+    """Run each trial as a job of its own, as a cluster with idle machines does."""
 
     capacity = 2
 
 
 class Lagging(Inline):
-    """Its events arrive only after all is measured, as those of another process may."""
+    """Deliver events only after all is measured, as another process may."""
 
     def run(self, job: Job, listener: Listener) -> None:
         events: list[Event] = []
@@ -85,7 +85,7 @@ class Lagging(Inline):
             listener(event)
 
 
-def test_asking_for_more_keeps_what_was_timed_just_before(
+def test_a_later_request_keeps_recent_timings(
     tmp_path: Path, store: Store, planned: Callable[[Measuring], Plan]
 ) -> None:
     folder, request = tmp_path / "r", RunRequest(command=(), keep_models="best")
@@ -103,7 +103,7 @@ def test_asking_for_more_keeps_what_was_timed_just_before(
 
 
 @pytest.mark.parametrize(("later", "tune"), [(False, 2), (True, 0)])
-def test_the_trained_model_answers_corrupted_images(
+def test_the_trained_model_predicts_corrupted_images(
     tmp_path: Path,
     store: Store,
     planned: Callable[..., Plan],
@@ -111,8 +111,8 @@ def test_the_trained_model_answers_corrupted_images(
     later: bool,
     tune: int,
 ) -> None:
-    """When it is trained (at the better of two rates that were trained in one pass), or asked by a
-    later command, which trains nothing."""
+    """Directly after training (at the better of two learning rates), or in a later command, which
+    does not train."""
     monkeypatch.setitem(CORRUPTIONS, "blur", lambda image, strength, number: image)
     request = RunRequest(command=(), keep_models="best")
     asked = Measuring(latency_seconds=0.02, robustness=True, heatmaps=False)
@@ -148,8 +148,8 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
     planned: Callable[..., Plan],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By a later command, which trains nothing, needs no trained weights and computes no features;
-    once for both seeds, and not for the smaller share of the training images."""
+    """In a later command, which does not train, needs no trained weights and computes no features;
+    once for both seeds, and not for the smaller fraction of the training set."""
     folder, request = tmp_path / "r", RunRequest(command=(), keep_models="none")
 
     def run(probes: bool, **more: Any) -> StoredRun:
