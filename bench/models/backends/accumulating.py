@@ -1,8 +1,8 @@
-"""A backend that computes every batch in parts, where a whole one does not fit into memory.
+"""A backend that computes every batch in parts, for batches that do not fit into memory.
 
-Inference runs piece by piece, one at a time; a training step adds up the gradients of its parts
-before it changes the weights. The weighted mean loss of a batch is the sum of its parts' means,
-each times its share of the weight, so the gradient is that of the whole batch.
+Inference runs one part after another; a training step accumulates the gradients of its parts before
+it updates the weights. The weighted mean loss of a batch is the sum of its parts' mean losses, each
+times the part's share of the weight, so the gradient is that of the whole batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.models.backends.base import (
 
 
 def accumulating(backend: Backend, parts: int, images: int) -> Backend:
-    """Return the backend with its batches divided into `parts`, of `images` each when it trains."""
+    """Wrap a backend: inference divides batches into `parts`, training into `images` at a time."""
 
     def forward(model: Any) -> Forward:
         return _Forward(backend.forward(model), parts)
@@ -39,24 +39,24 @@ def accumulating(backend: Backend, parts: int, images: int) -> Backend:
 class _Forward:
     def __init__(self, forward: Forward, parts: int) -> None:
         self._forward, self._parts = forward, parts
-        self._lock = Lock()  # callers run batches concurrently; memory suffices for one piece
+        self._lock = Lock()  # callers run batches concurrently, but memory suffices for one part
         self.any_size = forward.any_size
 
     def compile(self, batch: Array) -> None:
-        self._forward.compile(batch[: self._piece(len(batch))])
+        self._forward.compile(batch[: self._part_size(len(batch))])
 
     def __call__(self, batch: Array) -> list[Array]:
-        piece = self._piece(len(batch))
+        size = self._part_size(len(batch))
         with self._lock:
-            pieces = [self._forward(batch[i : i + piece]) for i in range(0, len(batch), piece)]
-        return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
+            parts = [self._forward(batch[i : i + size]) for i in range(0, len(batch), size)]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-    def _piece(self, count: int) -> int:
-        """Return the size of a piece; it divides `count` where each size needs a compilation."""
+    def _part_size(self, count: int) -> int:
+        """Return the size of a part; it divides `count` if each size needs a compilation."""
         if self.any_size:
             return -(-count // self._parts)
-        most = max(1, count // self._parts)
-        return next(n for n in range(most, 0, -1) if count % n == 0)
+        largest = max(1, count // self._parts)
+        return next(n for n in range(largest, 0, -1) if count % n == 0)
 
 
 class _Step:
@@ -69,11 +69,11 @@ class _Step:
         self._step.compile(x[part], y[part], weight[part])
 
     def put(self, x: Array, y: Array, weight: Array) -> Any:
-        whole, parts = weight.sum(), []
+        total, parts = weight.sum(), []
         for first in range(0, len(x), self._images):
             part = slice(first, first + self._images)
-            share = weight[part].sum() / whole
-            if share:  # a part of padding alone has no mean loss
+            share = weight[part].sum() / total
+            if share:  # the mean loss of padding alone is undefined
                 parts.append(self._step.put(x[part], y[part], weight[part], share))
         return parts
 

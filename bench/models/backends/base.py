@@ -1,7 +1,7 @@
-"""What the harness needs of a Keras backend: a compiled forward pass and a compiled training step.
+"""The interface to a Keras backend: a compiled forward pass and a compiled training step.
 
-Everything else is Keras 3 and NumPy. One file per backend implements this; `current()` imports the
-one that Keras runs on, and no other.
+Everything else is Keras 3 and NumPy. One module per backend implements this interface; `current()`
+imports only the module of the backend that Keras runs on.
 """
 
 from __future__ import annotations
@@ -21,103 +21,103 @@ from bench.system.frameworks import KERAS_BACKENDS, set_framework_defaults, supp
 
 Array = NDArray[Any]
 LossFunction = Callable[[Any, Any, Any], Any]
-"""(labels, logits, weights) -> the weighted mean loss of the batch, or that of each copy of a head,
-in backend tensors. The sum of several is what is minimised."""
+"""(labels, logits, weights) -> the weighted mean loss of the batch, or one loss for each copy of a
+head, as a backend tensor. Training minimises the sum."""
 
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """Where the arithmetic runs."""
+    """The device that Keras computes on."""
 
     kind: str  # "cpu" or "gpu"
-    name: str
+    name: str  # "" for a CPU
     count: int
     framework: str  # such as "tensorflow 2.21.0"
 
 
 class Forward(Protocol):
-    """A compiled inference pass: one host batch in, every output fetched to the host."""
+    """A compiled inference pass: NumPy batch in, NumPy outputs out."""
 
     @property
     def any_size(self) -> bool:
-        """Whether one compilation serves batches of any size; else the last one is padded."""
+        """Return whether one compilation serves any batch size; else the last batch is padded."""
 
     def compile(self, batch: Array) -> None:
-        """Trace and compile for batches shaped like this one, without computing anything."""
+        """Compile for batches shaped like this one, without computing anything."""
 
     def __call__(self, batch: Array) -> list[Array]: ...
 
 
 class Step(Protocol):
-    """One model, one optimizer, compiled; trained values live inside until `sync`."""
+    """A compiled step of one model and optimizer; it may hold the trained values until `sync`."""
 
     @property
     def any_size(self) -> bool:
-        """As of a forward pass."""
+        """The same as `Forward.any_size`."""
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        """Trace and compile for batches shaped like this one, without training on it."""
+        """Compile for batches shaped like this one, without training on it."""
 
     def put(self, *batch: Any) -> Any:
         """Start moving images, labels, weights (and a share) to the device."""
 
     def fetch(self, results: Sequence[Any]) -> Array:
-        """Wait for the steps and return their (loss, correct) rows on the host."""
+        """Wait for the steps; return their (loss, number correct) rows as a NumPy array."""
 
     def sync(self) -> None:
-        """Write the trained values back into the Keras variables."""
+        """Assign the trained values to the Keras variables."""
 
 
 class TrainStep(Step, Protocol):
     """Gradients and update in one compiled function."""
 
     def __call__(self, batch: Any) -> Any:
-        """Train on one batch; return loss and number of correct answers, still on the device."""
+        """Train on a batch; return its loss and number correct, still on the device."""
 
 
 class GradientStep(Step, Protocol):
-    """Gradients of several parts of a batch, added up, then one update.
+    """Gradient accumulation: the gradients of several parts of a batch are added, then applied.
 
-    Keras' own `gradient_accumulation_steps` does not replace this. It divides by a fixed number of
-    parts, so a shorter last batch of an epoch would have to be padded with whole parts, which
-    trained BatchNorm would see. And where a loss-scaling optimizer (mixed_float16) meets a gradient
-    that is not finite, it skips that part without counting it: from then on every update would
-    mix parts of two batches.
+    Keras' `gradient_accumulation_steps` cannot replace this. It divides by a fixed number of parts,
+    so a shorter last batch of an epoch would have to be padded with whole parts, which BatchNorm in
+    training mode would see. And a loss-scaling optimizer (mixed_float16) skips a part whose
+    gradient is not finite without counting it: every later update would mix parts of two batches.
     """
 
     def add(self, part: Any) -> Any:
-        """Add up the gradients of a part, put with its share of the batch's weight; return its
-        share of the loss and its number of correct answers."""
+        """Add the gradients of a part, which includes its share of the batch's weight; return the
+        part's share of the loss and its number correct."""
 
     def apply(self) -> None:
-        """Update the weights by the sum, and start a new one."""
+        """Update the weights by the accumulated gradients, and reset these to zero."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What one Keras backend makes of a model, and what it knows of its device."""
+    """The functions of one Keras backend."""
 
     faster: Callable[[Any], Any]
-    """Return a model of the same function over the same weights, in operations that take less time
-    here: for the harness' own work, not for what is timed."""
+    """Return an equivalent model that shares the weights and is faster on this backend. Used in
+    training and prediction, not for the models whose latency is measured."""
     adam: Any
-    """The class of Adam: Keras' own, or one that computes the same in less time."""
+    """The Adam class: that of Keras, or a faster one with the same updates."""
     building: Callable[[], AbstractContextManager[None]]
-    """The context to build a network in."""
+    """Return the context manager in which networks are built."""
     forward: Callable[[Any], Forward]
+    """Build the forward pass of a model."""
     train_step: Callable[[Any, Any, LossFunction], TrainStep]
-    """From a model, its optimizer and its loss; so is the next."""
+    """Build the training step of a model, from the model, its optimizer and its loss."""
     gradient_step: Callable[[Any, Any, LossFunction], GradientStep]
+    """Build the accumulating step of a model, from the model, its optimizer and its loss."""
     device: Callable[[], DeviceInfo]
     memory_peak: Callable[[], int | None]
-    """Return the most bytes in use on the first GPU since the process began; `None` without a
-    GPU."""
+    """Return the peak of the bytes in use on the first GPU; `None` without a GPU."""
     make_deterministic: Callable[[], None]
-    """Ask for operations that give the same result every time, for the rest of the process."""
+    """Make operations deterministic for the rest of the process."""
 
 
 def current() -> Backend:
-    """Return the backend that Keras runs on in this process."""
+    """Return the `Backend` that Keras runs on in this process."""
     import keras
 
     name = keras.config.backend()
@@ -128,28 +128,32 @@ def current() -> Backend:
 
 
 def start(preferred: str = "") -> Backend:
-    """Import Keras and the framework, without what that prints; on another backend than `preferred`
-    where the user names one or that is not installed."""
+    """Import Keras and the framework, suppressing their output, and return the backend.
+
+    It is `preferred`, unless the user names another or it is not installed.
+    """
     set_framework_defaults(preferred)
     with suppress_stderr():
         return current()
 
 
 def correct(labels: Any, logits: Any, weights: Any) -> Any:
-    """Return how many of the batch's real images were classified correctly, as a backend tensor;
-    of several copies of a head (images x copies x units), one number for each."""
+    """Return the weighted number of correctly classified images as a backend tensor.
+
+    For logits of several copies of a head (images x copies x units), return one number per copy.
+    """
     from keras import ops
 
     if len(logits.shape) == 3:
         labels, weights = ops.expand_dims(labels, 1), ops.expand_dims(weights, 1)
     if logits.shape[-1] == 1:
-        guess = ops.cast(logits[..., 0] > 0, "int32")
+        predicted = ops.cast(logits[..., 0] > 0, "int32")
     else:
-        guess = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    right = ops.cast(guess == ops.cast(labels, "int32"), "float32")
-    return ops.sum(right * weights, axis=0)
+        predicted = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    is_correct = ops.cast(predicted == ops.cast(labels, "int32"), "float32")
+    return ops.sum(is_correct * weights, axis=0)
 
 
 def host(values: Any) -> list[Array]:
-    """Return backend outputs (one tensor or a list) as host arrays."""
+    """Return backend outputs (one tensor or a list) as NumPy arrays."""
     return [np.asarray(item) for item in as_list(values)]

@@ -1,8 +1,8 @@
-"""The TensorFlow backend. Of the core, only this file imports TensorFlow.
+"""The TensorFlow backend. In `models` and `training`, only this file imports TensorFlow.
 
-Measured and not worth its code (`benchmarks/ablation.py`, whole runs of MobileNetV2 at 160 px,
-ResNet50 and the demo): gradients of pointwise convolutions as matrix products (0.96 to 1.06 of the
-processor time).
+Gradients of pointwise convolutions as matrix products were tried and are not worth their code: 0.96
+to 1.06 of the processor time (`benchmarks/ablation.py`, whole runs of MobileNetV2 at 160 px,
+ResNet50 and the demo).
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ import tensorflow as tf
 from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct, host
 from bench.models.folding import folded
 
-# XLA is up to 14 times slower for depthwise convolutions on CPU: always off here, and XLA is a
-# runtime of its own. Autograph has nothing to rewrite in Keras layers.
+# XLA is always off: it is up to 14 times slower for depthwise convolutions on a CPU, and is timed
+# as a runtime of its own. Autograph has nothing to rewrite in Keras layers.
 graph: Callable[[Callable[..., Any]], Any] = tf.function(
     jit_compile=False, reduce_retracing=True, autograph=False
 )
 
 
 def _for_any_size(function: Any, batch: Sequence[Any]) -> Any:
-    """Return a trace for batches like this one of any size: it computes as fast as one for a fixed
-    size, and a trace for each size would take as long as many batches."""
+    """Trace `function` for batches like this one, but of any size.
+
+    Such a trace is as fast as one for a fixed size, and a trace per size takes as long as many
+    batches.
+    """
     specs = [tf.TensorSpec((None, *a.shape[1:]) if a.ndim else (), a.dtype) for a in batch]
     return function.get_concrete_function(*specs)
 
@@ -57,7 +60,7 @@ class _Forward:
 
 
 class _Step:
-    """What both kinds of step share: the gradients of a batch, and the way to the device."""
+    """The common parts of both kinds of step: the gradients, and moving data to the device."""
 
     any_size = True
 
@@ -73,7 +76,7 @@ class _Step:
         return np.asarray(tf.stack(list(results)))
 
     def sync(self) -> None:
-        """The Keras variables are the trained ones already."""
+        """Do nothing: the step trains the Keras variables themselves."""
 
     def _gradients(self, x: Any, y: Any, weight: Any, *share: Any) -> tuple[list[Any], Any]:
         with tf.GradientTape() as tape:
@@ -98,7 +101,7 @@ class _TrainStep(_Step):
         self._step = self._traced = step
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        # A concrete function is called without a lookup by all arguments in every step.
+        # Calling a concrete function saves the lookup by all arguments in every step.
         self._traced = _for_any_size(self._step, self.put(x, y, weight))
 
     def __call__(self, batch: Any) -> Any:
@@ -106,8 +109,8 @@ class _TrainStep(_Step):
 
 
 class _GradientStep(_Step):
-    """Two functions, so that the activations of one part are freed before the next begins: inside
-    one graph the operations of several parts may run together."""
+    """A step in two functions, so that the activations of one part are freed before the next part
+    begins: within one graph, operations of several parts may run concurrently."""
 
     def __init__(self, model: Any, optimizer: Any, loss: LossFunction) -> None:
         super().__init__(model, optimizer, loss)
@@ -141,23 +144,23 @@ class _GradientStep(_Step):
 
 
 class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
-    """Adam in one operation a weight, where Keras takes a dozen that each go through memory.
+    """Adam in one operation per weight, where Keras' Adam takes a dozen, each through memory.
 
-    With Keras' own, and the copies of a head in one weight, a head of 100 classes at five learning
-    rates takes 1.34 times the processor time of this, with the frozen pass 1.08; one of 17 classes
-    1.27 and 1.03 (`benchmarks/head_rates.py`); whole runs at one rate take 1.00 to 1.06 times. An
-    update differs by up to 3e-5 of its size, as this rounds 1 - beta_2 to 32 bits.
+    With Keras' Adam, and the copies of a head in one weight, a head of 100 classes at five learning
+    rates takes 1.34 times the processor time, or 1.08 times with the frozen pass; a head of 17
+    classes 1.27 and 1.03 times (`benchmarks/head_rates.py`). Whole runs at one rate take 1.00 to
+    1.06 times. An update differs by up to 3e-5 of its size, as this rounds 1 - beta_2 to 32 bits.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        place = self._get_variable_index(variable)
-        number = tf.cast(self.iterations.value + 1, variable.dtype)
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations.value + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[place].value.handle,
-            v=self._velocities[place].value.handle,
-            beta1_power=tf.pow(self.beta_1, number),
-            beta2_power=tf.pow(self.beta_2, number),
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
             lr=tf.cast(learning_rate, variable.dtype),
             beta1=self.beta_1,
             beta2=self.beta_2,

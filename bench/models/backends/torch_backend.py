@@ -1,4 +1,4 @@
-"""The PyTorch backend. Nothing here may import TensorFlow: it need not be installed."""
+"""The PyTorch backend. It must not import TensorFlow, which may not be installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Forward:
         self._model = model
 
     def compile(self, batch: Array) -> None:
-        """PyTorch runs eagerly: there is nothing to compile."""
+        """Do nothing: PyTorch runs eagerly."""
 
     def __call__(self, batch: Array) -> list[Array]:
         with torch.no_grad():
@@ -31,7 +31,7 @@ class _Forward:
 
 
 class _Step:
-    """Both kinds of step in one: PyTorch adds gradients up until they are cleared."""
+    """Both kinds of step in one: PyTorch accumulates gradients until they are cleared."""
 
     any_size = True
 
@@ -41,7 +41,7 @@ class _Step:
         optimizer.build(self._variables)
 
     def compile(self, x: Array, y: Array, weight: Array) -> None:
-        """PyTorch runs eagerly: there is nothing to compile."""
+        """Do nothing: PyTorch runs eagerly."""
 
     def put(self, *batch: Any) -> Any:
         return tuple(keras.ops.convert_to_tensor(item) for item in batch)
@@ -61,7 +61,7 @@ class _Step:
         self._model.zero_grad()
 
     def __call__(self, batch: Any) -> Any:
-        self._model.zero_grad()  # what a step that failed half way left
+        self._model.zero_grad()  # clears gradients of an interrupted step
         result = self.add(batch)
         self.apply()
         return result
@@ -70,7 +70,7 @@ class _Step:
         return np.asarray(torch.stack(list(results)).cpu())
 
     def sync(self) -> None:
-        """The Keras variables are the trained ones already."""
+        """Do nothing: the step trains the Keras variables themselves."""
 
 
 def _device() -> DeviceInfo:
