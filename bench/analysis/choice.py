@@ -1,8 +1,8 @@
-"""Which backbone to take under limits: the pick, the others, and what a higher limit would allow.
+"""The choice of a backbone under limits: the pick, the others, and what a higher limit would allow.
 
-From records alone. Of the backbones within the limits, the pick is the cheapest that is shown to be
-within the margin of the most accurate, as in the verdict. Random init is never picked. If a runtime
-is given, accuracy, latency and size are those of the model as converted for that runtime.
+Of the backbones within the limits, the pick is the cheapest that is shown to be within the margin
+of the most accurate, as in the verdict. Random weights are never picked. If a runtime is given,
+accuracy, latency and size are those of the model as converted for that runtime.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.cost import LATENCY, Cheapest, cheapest, timing_drift
 from bench.analysis.findings import Findings
-from bench.analysis.ranked_answers import Lead, RankedAnswers, of_runtime, of_training
+from bench.analysis.ranked_predictions import (
+    Lead,
+    RankedPredictions,
+    predictions_after_training,
+    predictions_of_runtime,
+)
 from bench.analysis.runtimes import RuntimeFigures
 from bench.analysis.statistics.margin import Place, place
 from bench.errors import NotRankedError, UsageError
@@ -30,7 +35,7 @@ Limit = Literal["latency", "size", "accuracy"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What the model must not exceed; None is no limit."""
+    """The limits that a model must keep to; `None`: no limit."""
 
     max_latency_ms: float | None = None
     max_mb: float | None = None
@@ -40,15 +45,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a backbone was not picked; `limit` if raising that limit would admit it."""
+    """Why a backbone is refused."""
 
     reason: str
-    limit: Limit | None = None
+    limit: Limit | None = None  # the limit that it exceeds, if that is the reason
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One backbone of the run, with the figures that decide."""
+    """One backbone of the run, with the figures that the choice depends on."""
 
     label: str
     backbone: str
@@ -57,61 +62,63 @@ class Candidate:
     high: float | None
     latency_ms: float | None
     size_mb: float | None  # of the converted file, where the runtime has one
-    seed: int | None = None  # of the model that the named runtime ran; its figures are of that one
-    keras_accuracy: float | None = None  # of that model before it was converted, for comparison
+    seed: int | None = None  # of the one model that the runtime ran, which all figures are of
+    keras_accuracy: float | None = None  # of that model before its conversion
     refusals: tuple[Refusal, ...] = ()
-    lead: Lead | None = None  # its accuracy over the pick's
+    lead: Lead | None = None  # over the pick, in accuracy
     place: Place | None = None  # against the most accurate within the limits
 
 
 @dataclass(frozen=True)
-class Purchase:
-    """What a higher limit would allow."""
+class RaisedLimit:
+    """A higher limit, and the backbone that it would allow."""
 
     limit: Limit
-    to: float
-    more: float
+    to: float  # the new limit
+    more: float  # than the present limit
     candidate: Candidate
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The result; `pick` is None if no backbone is within the limits."""
+    """The result of `choose`."""
 
     limits: Limits
-    pick: Candidate | None
+    pick: Candidate | None  # None: no backbone is within the limits
     runners_up: tuple[Candidate, ...]
     refused: tuple[Candidate, ...]
-    purchases: tuple[Purchase, ...]
-    margin: float  # a share
-    cheapest_by: str = ""  # the figure by which the pick is the cheapest, if any
-    cheapest_of_all_by: str = ""  # the same, where the less accurate are not cheaper either
+    purchases: tuple[RaisedLimit, ...]
+    margin: float  # fraction, 0.01 is one point
+    cheapest_by: str = ""  # the cost in which the pick is the cheapest within the margin, if any
+    cheapest_of_all_by: str = ""  # the same, if it is the cheapest of all within the limits
 
 
 def choose(findings: Findings, limits: Limits) -> Choice:
-    """Apply the limits to every backbone of the run."""
-    timed = _timed(findings, limits.runtime)
+    """Choose a backbone of the run under the limits; `NotRankedError` if nothing is ranked."""
+    figures = _figures_by_label(findings, limits.runtime)
     if findings.verdict.differences:
         raise NotRankedError(findings.verdict.sentence)
     named = limits.runtime not in (None, REFERENCE)
-    answered = of_runtime(findings, timed) if named else of_training(findings)
+    ranked = (
+        predictions_of_runtime(findings, figures) if named else predictions_after_training(findings)
+    )
     candidates = [
-        _candidate(findings, row, answered, timed.get(row["label"]), limits)
+        _candidate(findings, row, ranked, figures.get(row["label"]), limits)
         for _, row in findings.backbones.iterrows()
     ]
     fitting = [c for c in candidates if not c.refusals]
     refused = [c for c in candidates if c.refusals]
     if not fitting:
-        bought = _purchases(None, refused, limits)
-        return Choice(limits, None, (), tuple(refused), bought, findings.margin)
-    placed = place(np.stack([answered.correct[c.label] for c in fitting]), findings.margin)
+        raised = _raised_limits(None, refused, limits)
+        return Choice(limits, None, (), tuple(refused), raised, findings.margin)
+    placed = place(np.stack([ranked.correct[c.label] for c in fitting]), findings.margin)
     fitting = [replace(c, place=p.place) for c, p in zip(fitting, placed, strict=True)]
     least = _cheapest(findings, [c for c in fitting if c.place in ("best", "within")])
     least_of_all = _cheapest(findings, fitting)
     best = next(c.label for c in fitting if c.place == "best")
     taken = best if least is None else least.label
     fitting, refused = (
-        [replace(c, lead=answered.lead(c.label, over=taken)) for c in some]
+        [replace(c, lead=ranked.lead(c.label, over=taken)) for c in some]
         for some in (fitting, refused)
     )
     pick = next(c for c in fitting if c.label == taken)
@@ -122,7 +129,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
         pick,
         tuple(others),
         tuple(refused),
-        _purchases(pick, refused, limits),
+        _raised_limits(pick, refused, limits),
         findings.margin,
         "" if least is None else least.by,
         least_of_all.by if least_of_all is not None and least_of_all.label == taken else "",
@@ -130,7 +137,7 @@ def choose(findings: Findings, limits: Limits) -> Choice:
 
 
 def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest | None:
-    """Return the cheapest by the latency of the requested runtime."""
+    """Return the cheapest candidate; latencies are those of the requested runtime."""
     labels = [c.label for c in candidates]
     rows = findings.backbones.set_index("label").loc[labels]
     rows[LATENCY] = pd.Series([c.latency_ms for c in candidates], index=labels, dtype="float64")
@@ -138,28 +145,28 @@ def _cheapest(findings: Findings, candidates: Sequence[Candidate]) -> Cheapest |
     return cheapest(rows, drift)
 
 
-def _timed(findings: Findings, asked: str | None) -> Mapping[str, RuntimeFigures]:
-    """Return the figures of the runtime by label; an unknown runtime is an error."""
+def _figures_by_label(findings: Findings, runtime: str | None) -> Mapping[str, RuntimeFigures]:
+    """Return the figures of a runtime by label; `UsageError` if the run was not timed with it."""
     rows = findings.runtimes
     known = dict.fromkeys(row.runtime for row in rows)
-    if asked is not None and asked not in known:
+    if runtime is not None and runtime not in known:
         listed = ", ".join(known) if known else "none"
         raise UsageError(
-            f"run {findings.run.name} was not timed with runtime {asked!r}. Known: {listed}; "
+            f"run {findings.run.name} was not timed with runtime {runtime!r}. Known: {listed}; "
             f"--runtimes of `run` adds others."
         )
-    return {row.label: row for row in rows if row.runtime == (asked or REFERENCE)}
+    return {row.label: row for row in rows if row.runtime == (runtime or REFERENCE)}
 
 
 def _candidate(
     findings: Findings,
     row: pd.Series,
-    answered: RankedAnswers,
+    ranked: RankedPredictions,
     timed: RuntimeFigures | None,
     limits: Limits,
 ) -> Candidate:
     label = row["label"]
-    accuracy, seed = answered.accuracy.get(label), answered.seed.get(label)
+    accuracy, seed = ranked.accuracy.get(label), ranked.seed.get(label)
     converted = timed if timed is not None and timed.artefact_mb is not None else None
     found = Candidate(
         label=label,
@@ -170,12 +177,12 @@ def _candidate(
         latency_ms=None if timed is None else timed.latency_p50_ms,
         size_mb=_number(row["size_mb"]) if converted is None else converted.artefact_mb,
         seed=seed,
-        keras_accuracy=None if seed is None else _before(findings, label, seed),
+        keras_accuracy=None if seed is None else _keras_accuracy(findings, label, seed),
     )
     return replace(found, refusals=tuple(_refusals(found, row, timed, limits)))
 
 
-def _before(findings: Findings, label: str, seed: int) -> float | None:
+def _keras_accuracy(findings: Findings, label: str, seed: int) -> float | None:
     trials = findings.trials
     of_seed = trials[(trials["label"] == label) & (trials["seed"] == seed)]
     return _number(of_seed["accuracy"].iloc[0])
@@ -192,10 +199,10 @@ def _refusals(
         why = f": {timed.reason}" if timed is not None and timed.reason else ""
         return [Refusal(f"it does not run on {limits.runtime}{why}")]
     if limits.runtime is not None and timed is not None and timed.accuracy is None:
-        why = "its own answers to the test images are not stored, or not usable"
+        why = "its test predictions are not stored, or not usable"
         return [Refusal(f"its accuracy on {limits.runtime} is not known: {why}")]
     if candidate.accuracy is None:
-        return [Refusal("it has no test answers to compare with the others'")]
+        return [Refusal("it has no test predictions to compare with the others'")]
     found: list[Refusal] = []
     if limits.max_latency_ms is not None:
         found += _above("latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds)
@@ -203,7 +210,7 @@ def _refusals(
         found += _above("size", candidate.size_mb, limits.max_mb, fmt.megabytes)
     if limits.min_accuracy is not None and candidate.accuracy < limits.min_accuracy:
         short = f"{fmt.percent(candidate.accuracy)} accuracy, {fmt.percent(limits.min_accuracy)}"
-        found.append(Refusal(f"{short} is asked for", "accuracy"))
+        found.append(Refusal(f"{short} is required", "accuracy"))
     return found
 
 
@@ -215,10 +222,10 @@ def _above(limit: Limit, value: float | None, most: float, show: fmt.Show) -> li
     return [Refusal(f"{show(value)} {limit}, {show(value - most)} above {show(most)}", limit)]
 
 
-def _purchases(
+def _raised_limits(
     pick: Candidate | None, refused: Sequence[Candidate], limits: Limits
-) -> tuple[Purchase, ...]:
-    """Find, for each limit, the smallest raise that admits something better than the pick."""
+) -> tuple[RaisedLimit, ...]:
+    """Return, for each limit, the smallest raise that allows a more accurate backbone."""
     found = []
     upper: dict[Limit, tuple[float | None, str]] = {
         "latency": (limits.max_latency_ms, "latency_ms"),
@@ -231,9 +238,9 @@ def _purchases(
             if all(refusal.limit == limit for refusal in c.refusals)
             and (pick is None or _accuracy(c) > _accuracy(pick))
         ]
-        if within and most is not None:  # refused by this limit alone, so there is one
+        if within and most is not None:  # always set if a candidate exceeds it
             to, least = min(within, key=itemgetter(0))
-            found.append(Purchase(limit, to, to - most, least))
+            found.append(RaisedLimit(limit, to, to - most, least))
     return tuple(found)
 
 

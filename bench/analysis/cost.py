@@ -1,7 +1,8 @@
-"""What backbones cost: which costs least, which are worth their cost, how much faster one is.
+"""The costs of backbones: the cheapest, the Pareto front, and the speed of one against another.
 
-Costs are measured closely, accuracies are not: a backbone off the Pareto front is `dominated` only
-if the 95% interval of its difference from a more accurate one that costs no more excludes zero.
+Costs are measured precisely, accuracies are not: a backbone off the Pareto front is `dominated`
+only if the 95% interval of its difference from a more accurate backbone that costs no more excludes
+zero.
 """
 
 from __future__ import annotations
@@ -28,36 +29,38 @@ COSTS: dict[str, tuple[str, fmt.Show]] = {
 
 @dataclass(frozen=True)
 class Cheapest:
-    """The backbone that costs least, by which figure, and that figure as text."""
+    """The cheapest backbone."""
 
     label: str
-    by: str
-    cost: str
+    by: str  # the cost that was compared
+    cost: str  # its value, as text
 
 
 def cheapest(rows: pd.DataFrame, slack: float = 0.0) -> Cheapest | None:
     """Return the cheapest by latency if all were timed, else by arithmetic, else by size.
 
-    Latencies that lie within `slack` of the least, a share of it, are ties, which arithmetic
-    decides. `None` where no figure is known of all.
+    Latencies up to a fraction `slack` above the lowest count as equal; arithmetic then decides.
+    `None` if no cost is known of all.
     """
-    if (by := _known(rows, (LATENCY, ARITHMETIC, SIZE))) is None:
+    if (by := _first_known(rows, (LATENCY, ARITHMETIC, SIZE))) is None:
         return None
     if by == LATENCY and slack > 0:
         rows = rows[rows[LATENCY] <= (1 + slack) * rows[LATENCY].min()]
         if len(rows) > 1:
-            by = _known(rows, (ARITHMETIC, SIZE)) or LATENCY
+            by = _first_known(rows, (ARITHMETIC, SIZE)) or LATENCY
     title, show = COSTS[by]
     return Cheapest(str(rows[by].idxmin()), title, show(float(rows[by].min())))
 
 
-def _known(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
+def _first_known(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
     return next((n for n in names if n in rows and rows[n].notna().all()), None)
 
 
 def timing_drift(records: Iterable[Record]) -> float:
-    """Return by how much the machine's speed differed within and between these measuring sessions;
-    0 if by no more than on a quiet machine, infinite if they were on different machines."""
+    """Return by what fraction the machine's speed differed over the sessions of these records.
+
+    0 if not by more than on a quiet machine; infinite if the sessions were on different machines.
+    """
     sessions = {r.session.started: r.session for r in records if r.session is not None}
     if len({session.node for session in sessions.values()}) > 1:
         return math.inf
@@ -65,19 +68,21 @@ def timing_drift(records: Iterable[Record]) -> float:
     return found if found > MAX_DRIFT else 0.0
 
 
-Worth = Literal["front", "undecided", "dominated"]
+ParetoPlace = Literal["front", "undecided", "dominated"]
 
 
-def worth(
+def pareto_places(
     costs: Mapping[str, float],
     accuracies: Mapping[str, float],
     ahead: Collection[tuple[str, str]],
-) -> dict[str, Worth]:
-    """Return the place of each backbone, cheapest first; a lower cost is better. `ahead` has the
-    pairs of which the first is shown to be more accurate."""
-    places: dict[str, Worth] = {}
+) -> dict[str, ParetoPlace]:
+    """Return the place of each backbone, the cheapest first; a lower cost is better.
+
+    `ahead` has the pairs of labels of which the first is shown to be more accurate.
+    """
+    places: dict[str, ParetoPlace] = {}
     for label in sorted(costs, key=lambda name: (costs[name], -accuracies[name])):
-        # Of equals the first is on the front.
+        # Of equal backbones the first is on the front.
         better = [other for other in places if accuracies[other] >= accuracies[label]]
         dominated = any((other, label) in ahead for other in better)
         places[label] = "dominated" if dominated else "undecided" if better else "front"
@@ -90,10 +95,10 @@ class Faster:
 
     label: str
     than: str
-    times: float
+    times: float  # the speed ratio
     low: float
     high: float
-    margin: float  # within which the first is shown to be, a share
+    margin: float  # within which its accuracy is shown to be, a fraction
 
     @property
     def text(self) -> str:
@@ -103,8 +108,10 @@ class Faster:
 
 
 def faster(fast: Score | None, slow: Score | None, margin: float) -> Faster | None:
-    """Compare two backbones; `None` unless the first is shown to be faster, by queries of one
-    session."""
+    """Compare the speed of two backbones timed in one session.
+
+    `None` unless the first is shown to be faster.
+    """
     if fast is None or slow is None or fast is slow:
         return None
     session = _session(fast.record)
@@ -119,5 +126,5 @@ def faster(fast: Score | None, slow: Score | None, margin: float) -> Faster | No
 
 
 def _session(record: Record) -> Session | None:
-    """Return the session that timed the reference runtime."""
+    """Return the measuring session of the reference runtime."""
     return record.runtimes[0].session or record.session

@@ -1,7 +1,7 @@
-"""Which backbone to take, with what certainty: the sentence that a report opens with.
+"""The recommendation of a run and its certainty, as data and as the first sentences of a report.
 
 Only pretrained backbones that finished take part, on the seeds that all of them finished. Their
-accuracies are those of the table. Which are within the margin, worse or undecided is decided here.
+accuracies are those of the table.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from math import ceil
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
 from bench.analysis.cost import Cheapest, cheapest, timing_drift
 from bench.analysis.scores import Contender, Score, contenders, ranking_obstacles
+from bench.analysis.statistics.intervals import Correct
 from bench.analysis.statistics.margin import Place, place
 from bench.analysis.statistics.pairwise import (
     PairComparison,
@@ -28,26 +28,26 @@ from bench.analysis.statistics.pairwise import (
 )
 from bench.types import Record
 
-MAX_SENTENCE = 2000  # characters: only very long names are cut
+MAX_SENTENCE = 2000  # characters; only very long names exceed it
 MAX_NAMED = 8
-MAX_UNDECIDED = 4  # each comes with two figures
+MAX_UNDECIDED = 4  # that are named, each with two figures
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One of the compared backbones, on the seeds that all have."""
+    """The result of one compared backbone, on the seeds that all of them finished."""
 
     label: str
     accuracy: float
-    low: float  # of the accuracy, 95%, over seeds and test images
+    low: float  # ends of the 95% interval over seeds and test images
     high: float
     place: Place
-    behind: float = 0.0  # the best's accuracy less its own
-    could_be: float = 0.0  # at most this far behind any other, by the 95% intervals
-    images_to_decide: int | None = None  # if undecided: this many test images would decide
-    seeds_to_decide: int | None = None  # this many seeds would, if more images would not
-    first: float | None = None  # how often it is first with other seeds and images, in tenths
-    ties: str = ""  # those that share a letter do not differ significantly
+    behind: float = 0.0  # accuracy of the best less its own
+    could_be: float = 0.0  # how far it could be behind any other, by the 95% intervals
+    images_to_decide: int | None = None  # if undecided: test images that would decide
+    seeds_to_decide: int | None = None  # if undecided: seeds, if no number of images would decide
+    first: float | None = None  # P(first) with other seeds and images, to the tenth
+    ties: str = ""  # letters; backbones that share one do not differ significantly
 
 
 @dataclass(frozen=True)
@@ -57,60 +57,62 @@ class Pair:
     better: str
     other: str
     difference: float  # in accuracy
-    low: float  # of the difference, 95%, for this pair alone
+    low: float  # ends of the 95% interval of the difference, uncorrected
     high: float
-    p: float  # for this pair alone
+    p: float  # uncorrected
     p_holm: float  # corrected over all pairs, after Holm
-    beats: float  # how often `better` is ahead with other seeds and images, in tenths
-    differ: bool  # significantly, over all pairs
+    beats: float  # P(`better` is ahead) with other seeds and images, to the tenth
+    differ: bool  # significantly, corrected over all pairs
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The recommendation, as text and as data. Without a `best`, the sentence says why."""
+    """The recommendation, as text and as data."""
 
     sentence: str
-    lead: str = ""  # its beginning: which is best, and which to take
+    lead: str = ""  # the beginning of the sentence: which is best, and which to take
     certainty: str = ""  # what it is based on, and how stable the order is
-    best: str | None = None  # the most accurate
-    recommended: str | None = None  # the cheapest of it and those within the margin
-    cheapest_by: str = ""
-    margin: float = 0.01  # a share: 0.01 is one percentage point
+    best: str | None = None  # the most accurate; None: nothing is ranked, `sentence` says why
+    recommended: str | None = None  # the cheapest of the best and those within the margin
+    cheapest_by: str = ""  # the cost in which it is the cheapest
+    margin: float = 0.01  # fraction, 0.01 is one point
     standings: tuple[Standing, ...] = ()  # the best first
     pairs: tuple[Pair, ...] = ()
-    images: int = 0
-    seeds: tuple[int, ...] = ()  # that all have
-    differences: tuple[str, ...] = ()  # what the trials do not share, where nothing is ranked
+    images: int = 0  # test images
+    seeds: tuple[int, ...] = ()  # that all compared backbones finished
+    differences: tuple[str, ...] = ()  # between the trials, if they prevent a ranking
 
     def placed(self, *places: Place) -> tuple[str, ...]:
-        """Return the labels with one of these places, best first."""
+        """Return the labels with one of these places, the best first."""
         return tuple(s.label for s in self.standings if s.place in places)
 
     @property
     def largest_loss(self) -> float:
-        """Return how far behind any other the recommended one could be, by the 95% intervals."""
+        """Return how far the recommended backbone could be behind any other, by the intervals."""
         return max((s.could_be for s in self.standings if s.label == self.recommended), default=0.0)
 
     @property
     def tested(self) -> bool:
-        """Return whether the pairwise test is meaningful: with two seeds nearly all would tie, so
-        only intervals are shown."""
+        """Return whether the pairwise tests are meaningful.
+
+        With two seeds nearly all pairs would tie, so only intervals are shown.
+        """
         return len(self.pairs) > 0 and len(self.seeds) != 2
 
     @property
     def not_significant(self) -> tuple[str, ...]:
-        """Return the others without a significant difference from the best."""
+        """Return the backbones without a significant difference from the best."""
         alike = (p.other for p in self.pairs if p.better == self.best and not p.differ)
         return tuple(alike) if self.tested else ()
 
     @property
     def ahead(self) -> frozenset[tuple[str, str]]:
-        """Return the pairs of which the 95% interval shows that the first is more accurate."""
+        """Return the pairs whose 95% interval shows that the first is more accurate."""
         return frozenset((p.better, p.other) for p in self.pairs if p.low > 0)
 
     @property
     def redrawn(self) -> str:
-        """Return what is redrawn to compute `first` and `beats`."""
+        """Return what is resampled to compute `first` and `beats`, as text."""
         return "other test images" if len(self.seeds) == 1 else "other test images and seeds"
 
 
@@ -121,7 +123,10 @@ def verdict(
     backbones: pd.DataFrame,
     margin: float,
 ) -> Verdict:
-    """Judge the `compared` trials, by label, the best first; `records` and `backbones` have all."""
+    """Return the verdict on the `compared` trials, which are by label, the best first.
+
+    `scores`, `records` and `backbones` have all trials of the run; `margin` is a fraction.
+    """
     if not compared:
         return Verdict("No pretrained backbone finished, so there is none to recommend.")
     if obstacles := ranking_obstacles(scores):
@@ -130,11 +135,11 @@ def verdict(
             differences=tuple(obstacles),
         )
     labels, trials = list(compared), list(compared.values())
-    answers = np.stack([[one.predictions.correct for one in each] for each in trials])
-    apart = paired_differences(answers)
+    correct = np.stack([[one.predictions.correct for one in each] for each in trials])
+    apart = paired_differences(correct)
     rows = backbones.set_index("label")
     figures = rows.loc[labels, ["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)
-    placed = zip(labels, figures.tolist(), place(answers, margin, apart), strict=True)
+    placed = zip(labels, figures.tolist(), place(correct, margin, apart), strict=True)
     result = Verdict(
         "",
         best=labels[0],
@@ -144,12 +149,12 @@ def verdict(
             Standing(label, mean, low, high, p.place, p.behind, p.could_be, p.images, p.seeds)
             for label, (mean, low, high), p in placed
         ),
-        images=answers.shape[-1],
+        images=correct.shape[-1],
         seeds=tuple(one.record.trial.seed for one in trials[0]),
     )
     if len(labels) == 1:
         return replace(result, sentence=_alone(result))
-    result = _with_pairs(result, answers, compare_all(answers, apart))
+    result = _with_pairs(result, correct, compare_all(correct, apart))
     least, least_of_all = (
         cheapest(rows.loc[some], timing_drift(r for label in some for r in records[label]))
         for some in (list(result.placed("best", "within")), labels)
@@ -166,12 +171,11 @@ def verdict(
     )
 
 
-def _with_pairs(
-    result: Verdict, answers: NDArray[np.bool_], compared: tuple[PairComparison, ...]
-) -> Verdict:
+def _with_pairs(result: Verdict, correct: Correct, compared: tuple[PairComparison, ...]) -> Verdict:
+    """Add the pairs, the tie letters and how stable the order is."""
     labels = [standing.label for standing in result.standings]
     # Resampling overstates small differences: it is accurate to about a tenth.
-    stable = stability(answers)
+    stable = stability(correct)
     pairs = tuple(
         Pair(
             labels[c.first],
@@ -202,14 +206,14 @@ def _alone(verdict: Verdict) -> str:
 
 
 def _lead(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | None) -> str:
-    """Say who is best, who is within the margin, and what to take."""
+    """Say which is best, which are within the margin, and which to take."""
     best = verdict.standings[0]
     accuracy = fmt.with_interval(best.accuracy, best.low, best.high)
     return f"{best.label} is best, {accuracy}. {_advice(verdict, least, least_of_all)}"
 
 
 def _reservations(verdict: Verdict) -> Iterator[str]:
-    """Say what is undecided, who is worse, and what one seed means."""
+    """Say which are undecided, which are worse, and what one seed means."""
     if undecided := [s for s in verdict.standings if s.place == "undecided"]:
         names = [
             f"{s.label} ({100 * s.behind:.1f} behind, could be {_tenth_up(s.could_be)})"
@@ -243,12 +247,12 @@ def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | N
 
 
 def _tenth_up(share: float) -> str:
-    """Return points, rounded up, so that what is above the margin reads as above it."""
+    """Format points rounded up, so that a value above the margin reads as above it."""
     return f"{ceil(1000 * share) / 10:.1f}"
 
 
 def _what_would_decide(verdict: Verdict, undecided: Sequence[Standing]) -> str:
-    """Say how many images would decide, or seeds if no number of images would."""
+    """Say how many images would decide, or how many seeds if no number of images would."""
     images = [s.images_to_decide for s in undecided if s.images_to_decide is not None]
     seeds = [s.seeds_to_decide for s in undecided if s.seeds_to_decide is not None]
     parts = []
@@ -270,7 +274,7 @@ def _range(numbers: Sequence[int]) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
+def _certainty(verdict: Verdict, all_seeds: int) -> str:
     """Say what the verdict is based on, and how stable the order is."""
     seeds, others = len(verdict.seeds), len(verdict.standings) - 1
     over = "one seed" if seeds == 1 else f"{seeds} seeds"
@@ -280,8 +284,8 @@ def _certainty(verdict: Verdict, seeds_of_anyone: int) -> str:
     ahead = sorted(verdict.standings, key=lambda s: -(s.first or 0.0))[:2]
     drawn = " and ".join(f"{s.label} {fmt.about(s.first or 0.0)}" for s in ahead)
     text += f". P(first), with {verdict.redrawn}: {drawn}."
-    if seeds < seeds_of_anyone:
-        text += f" Compared on the {seeds} of {seeds_of_anyone} seeds that all of them finished."
+    if seeds < all_seeds:
+        text += f" Compared on the {seeds} of {all_seeds} seeds that all of them finished."
     if seeds == 2:
         text += " Two seeds show too little for a test: read the intervals, or train three or more."
     return text
@@ -293,7 +297,7 @@ def place_text(standing: Standing, margin: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names with commas and "and"; many are counted."""
+    """Join names with commas and "and"; those beyond `MAX_NAMED` are counted."""
     shown = list(names[:MAX_NAMED])
     if (more := len(names) - MAX_NAMED) > 0:
         shown = [*shown, f"{more} more"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.analysis import format as fmt
-from bench.analysis.choice import Candidate, Choice, Limits, Purchase
-from bench.analysis.ranked_answers import Lead
+from bench.analysis.choice import Candidate, Choice, Limits, RaisedLimit
+from bench.analysis.ranked_predictions import Lead
 from bench.reports.blocks import (
     Block,
     Column,
@@ -52,7 +52,7 @@ def _blocks(choice: Choice, run: str) -> Iterator[Block]:
         yield Notes(tuple(reasons), "Refused")
     if choice.limits.max_latency_ms is not None or choice.limits.max_mb is not None:
         nothing = ["No backbone within a single higher limit is more accurate."]
-        gains = [_purchase(purchase) for purchase in choice.purchases]
+        gains = [_raised_limit(raised) for raised in choice.purchases]
         yield note_list(gains or nothing, "What a higher limit would allow")
 
 
@@ -126,10 +126,10 @@ def _figures(candidate: Candidate) -> str:
     return ", ".join(parts)
 
 
-def _purchase(purchase: Purchase) -> str:
-    show = fmt.milliseconds if purchase.limit == "latency" else fmt.megabytes
-    found = purchase.candidate
-    text = f"{show(purchase.more)} more ({show(purchase.to)}): {found.label}, {_figures(found)}"
+def _raised_limit(raised: RaisedLimit) -> str:
+    show = fmt.milliseconds if raised.limit == "latency" else fmt.megabytes
+    found = raised.candidate
+    text = f"{show(raised.more)} more ({show(raised.to)}): {found.label}, {_figures(found)}"
     return f"{text}{_lead(found.lead)}"
 
 

@@ -107,7 +107,7 @@ def test_every_limit_that_is_missed_is_named(folder: Path) -> None:
         "50.0 ms latency, 35.0 ms above 15.0 ms",
         "80.0 MB size, 75.0 MB above 5.00 MB",
     ]
-    assert reasons(choice)["fast"] == ["75.00% accuracy, 85.00% is asked for"]
+    assert reasons(choice)["fast"] == ["75.00% accuracy, 85.00% is required"]
     # Of all, blunt alone is kept out by a single upper limit.
     (purchase,) = choice.purchases
     assert (purchase.limit, purchase.candidate.backbone) == ("size", "blunt")
@@ -202,7 +202,7 @@ def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path
     assert not sharp.lead.may_be_chance
     assert reasons(choice)["keen"] == ["it does not run on small_int8: no such operation"]
     assert reasons(choice)["fast"] == [
-        "its accuracy on small_int8 is not known: its own answers to the test images are "
+        "its accuracy on small_int8 is not known: its test predictions are "
         "not stored, or not usable"
     ]
     statement = said(choice)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.analysis import format as fmt
-from bench.analysis.cost import Worth, worth
+from bench.analysis.cost import ParetoPlace, pareto_places
 from bench.analysis.findings import Findings
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS
@@ -32,7 +32,7 @@ COSTS: tuple[tuple[str, str, Show], ...] = (
 )
 NOT_RANKED = f"{RANDOM_INIT}, not ranked"
 APART: Literal["apart"] = "apart"
-KINDS: Mapping[Worth | Literal["apart"], tuple[str, int | None]] = {
+KINDS: Mapping[ParetoPlace | Literal["apart"], tuple[str, int | None]] = {
     "front": ("on the Pareto front: no other is as accurate at the same cost or less", 0),
     "undecided": (
         "another costs no more and is at least as accurate, but not significantly more",
@@ -83,7 +83,7 @@ def _panel(findings: Findings, rows: Rows, name: str, title: str, show: Show) ->
     places = (
         dict.fromkeys(ranked, APART)
         if name == TRAINING and findings.environment_differences
-        else worth(
+        else pareto_places(
             {label: sign * float(row[name]) for label, row in ranked.items()},
             {label: float(row["accuracy"]) for label, row in ranked.items()},
             findings.verdict.ahead,

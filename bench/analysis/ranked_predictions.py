@@ -1,5 +1,5 @@
-"""The answers to choose a backbone by: those after training, over all seeds, or those of a runtime,
-of the one model that it ran.
+"""The test predictions that a choice is based on: those stored after training, of all seeds, or
+those of a runtime, of the one model that it ran.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.findings import Findings
 from bench.analysis.runtimes import RuntimeFigures
-from bench.analysis.statistics.intervals import Accuracy
+from bench.analysis.statistics.intervals import Accuracy, Correct
 from bench.analysis.statistics.pairwise import compare_all
 
 
@@ -27,16 +26,16 @@ class Lead:
 
 
 @dataclass(frozen=True)
-class RankedAnswers:
-    """The answers of each backbone that may be ranked and has them, by label."""
+class RankedPredictions:
+    """The predictions of each backbone that may be ranked and has them, by label."""
 
-    correct: Mapping[str, NDArray[np.bool_]]  # seeds, test images
+    correct: Mapping[str, Correct]  # seeds, test images
     accuracy: Mapping[str, Accuracy]
-    seed: Mapping[str, int]  # of the one model that answered; empty if all seeds did
+    seed: Mapping[str, int]  # of the model that the runtime ran; empty: all seeds
     leads: Mapping[tuple[str, str], Lead]  # of the first over the second
 
     def lead(self, label: str, over: str) -> Lead | None:
-        """Return how far one is ahead of the other, whichever came first in the table."""
+        """Return the lead of `label` over the label `over`; `None` if they were not compared."""
         if found := self.leads.get((label, over)):
             return found
         if found := self.leads.get((over, label)):
@@ -44,10 +43,10 @@ class RankedAnswers:
         return None
 
 
-def of_training(findings: Findings) -> RankedAnswers:
-    """Return what the verdict is based on: the answers after training, of all seeds."""
+def predictions_after_training(findings: Findings) -> RankedPredictions:
+    """Return the predictions stored after training, of all seeds, as the verdict uses them."""
     verdict = findings.verdict
-    return RankedAnswers(
+    return RankedPredictions(
         correct={
             label: np.stack([one.predictions.correct for one in trials])
             for label, trials in findings.compared.items()
@@ -61,15 +60,20 @@ def of_training(findings: Findings) -> RankedAnswers:
     )
 
 
-def of_runtime(findings: Findings, timed: Mapping[str, RuntimeFigures]) -> RankedAnswers:
-    """Return the same for the answers of a runtime itself, of the one model that it ran."""
-    ran = {label: timed[label] for label in findings.compared if label in timed}
+def predictions_of_runtime(
+    findings: Findings, figures: Mapping[str, RuntimeFigures]
+) -> RankedPredictions:
+    """Return the predictions of a runtime, with the one model of each backbone that it ran.
+
+    `figures` are those of the runtime, by label.
+    """
+    ran = {label: figures[label] for label in findings.compared if label in figures}
     correct = {label: one.correct[None] for label, one in ran.items() if one.correct is not None}
     pairs = compare_all(np.stack(list(correct.values()))) if correct else ()
     labels = list(correct)
-    return RankedAnswers(
+    return RankedPredictions(
         correct=correct,
-        accuracy={label: Accuracy.from_correct(answers) for label, answers in correct.items()},
+        accuracy={label: Accuracy.from_correct(each) for label, each in correct.items()},
         seed={label: ran[label].seed for label in correct},
         leads={
             (labels[p.first], labels[p.second]): Lead(p.difference, p.low, p.high, not p.differ)
