@@ -86,7 +86,7 @@ def _calls() -> Calls:
 
 def _measured(calls: Calls, seconds: float, between: Callable[[], None]) -> Times:
     subjects = {
-        name: TimedCall(call=call, images=image, seconds=seconds, least=MIN_QUERIES)  # type: ignore[arg-type]
+        name: TimedCall(call=call, images=image, seconds=seconds, min_queries=MIN_QUERIES)  # type: ignore[arg-type]
         for name, (call, image) in calls.items()
     }
     interleave(list(subjects.values()), between=between)

@@ -124,12 +124,12 @@ def _answer(folder: Path) -> None:
     """In that new process: nothing of how the harness measures memory is used here."""
     import numpy as np
 
-    from bench.inference.measuring.hardware import Chain
+    from bench.inference.measuring.hardware import MatrixChain
     from bench.models.backends.base import current
     from bench.models.rebuild import rebuild
 
     backend, run = current(), read_run(folder)
-    Chain(side=64, products=1)  # the framework's own start is not the model's
+    MatrixChain(side=64, products=1)  # the framework's own start is not the model's
     if sys.platform == "linux":
         # What it freed and kept would be taken again unseen.
         ctypes.CDLL(None).malloc_trim(0)

@@ -105,7 +105,7 @@ def test_another_model_than_the_trained_one_is_refused(
     model: Any, expected: Any, tmp_path: Path
 ) -> None:
     source = ModelSource(model, IMAGES, tmp_path, 1)
-    with pytest.raises(TrialError, match=r"answers differently from the trained one"):
+    with pytest.raises(TrialError, match=r"differs from the trained one"):
         deploy(RUNTIMES["keras"], source, IMAGES, expected[:, ::-1])
 
 

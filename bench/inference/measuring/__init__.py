@@ -1,12 +1,12 @@
-"""The last stage of a run: how fast the trained models answer, and what that costs.
+"""The last stage of a run: latency, memory and further evaluations of the trained models.
 
-- `pending`: what is still to be measured, for how long, and how much of it is done
-- `stage`: all of it, for all trained models of a run, in one process
-- `timing`: one trained model through one runtime: converted, loaded, asked every test image; then
-  warm-up and timed queries, of many in turn
-- `hardware`: matrix products for the best speed and its drift
-- `memory`: what one trained model takes to answer, in a process that has done nothing else
-- `evaluation`: what trials still lack besides: answers to corrupted images, probes, weight soups,
-  and what explains mistakes (`explained`)
-- `recorded`: the results of runtimes, put into the records of the seeds that they stand for
+- `pending`: measurements that are still missing, their estimated time, and progress
+- `stage`: all measurements of all trained models of a run, in one process
+- `timing`: a trained model in one runtime: conversion, loading, predictions for the test images,
+  warm-up, and queries timed in turns with the other models
+- `hardware`: the speed of matrix products, and its drift during the timing
+- `memory`: the memory that one trained model takes, in a process of its own
+- `evaluation`: predictions for corrupted images, probes, weight soups, and the explanation of
+  mistakes (`explained`)
+- `recorded`: results of runtimes, written to the records of all seeds of a backbone
 """

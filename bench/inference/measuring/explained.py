@@ -1,8 +1,8 @@
-"""The mistakes of trained models explained, into the arrays of their records: heatmaps, the nearest
-training images, and a map of the test images.
+"""Explain the mistakes of trained models: heatmaps, nearest training images, and a map of the test
+images, written to the arrays of their records.
 
-Heatmaps are in `bench/inference/heatmaps.py`. Features are what the head gets, or its mean over the
-places where the head gets them all; what was frozen comes from the cache that training filled.
+Features are the input of the head, or its mean over the positions if the head takes the whole map.
+The output of the frozen part comes from the cache that training filled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.analysis.scores import trial_labels
 from bench.data import pixels
 from bench.errors import BenchError
 from bench.inference.heatmaps import compute_heatmaps
-from bench.inference.measuring.maps import principal, umap
+from bench.inference.measuring.maps import principal_components, umap
 from bench.inference.measuring.pending import model_to_explain
 from bench.inference.measuring.recorded import with_arrays, with_seconds
 from bench.models.backends.base import Array, Forward
@@ -35,48 +35,51 @@ from bench.training.prepared import phase_cuts
 from bench.training.rows import Rows, RowSubset, predict, stratified_sample
 from bench.types import Record, SplitName
 
-NEAREST = 3  # training images of each mistake
+NEAREST = 3  # training images per mistake
 MAX_MAPPED = 1000  # test images on the map
-AT_ONCE = 256  # images whose feature maps are in memory
+FEATURE_BATCH = 256  # images whose feature maps are in memory at a time
 
 
-def to_explain(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
-    """Return the trials of the job whose models explain mistakes, with those that reports show;
-    without trials that explained the same ones before."""
-    called = trial_labels(run.records)
+def pending_explanations(run: StoredRun, job: Job) -> list[tuple[Record, list[Mistake]]]:
+    """Return the job's trials whose models are to explain mistakes, with those mistakes.
+
+    They are the mistakes that the reports show. A trial that explained the same ones before is left
+    out.
+    """
+    label_of = trial_labels(run.records)
     by_label: dict[str, list[tuple[Record, Predictions]]] = {}
-    before: dict[str, set[int] | None] = {}  # the images that a trial explained, by its key
+    explained: dict[str, set[int] | None] = {}  # images by key of the trial that explained them
     for record in run.records:
-        if record.pretrained and (read := _answers(run, record)) is not None:
-            answers, before[record.trial.key] = read
-            by_label.setdefault(called[record.trial.key], []).append((record, answers))
+        if record.pretrained and (read := _read_predictions(run, record)) is not None:
+            predicted, explained[record.trial.key] = read
+            by_label.setdefault(label_of[record.trial.key], []).append((record, predicted))
     wrong = {label: mistakes([each for _, each in of]) for label, of in by_label.items()}
     pictured, keys = set(shown(wrong)), {trial.key for trial in job.trials}
     found = []
     for label, of_label in by_label.items():
-        explains = model_to_explain([record for record, _ in of_label], run.folder)
-        if explains is None or keys.isdisjoint(record.trial.key for record, _ in of_label):
+        record_to_use = model_to_explain([record for record, _ in of_label], run.folder)
+        if record_to_use is None or keys.isdisjoint(record.trial.key for record, _ in of_label):
             continue
-        asked = [mistake for mistake in wrong[label] if mistake.image in pictured]
-        if before[explains.trial.key] != {mistake.image for mistake in asked}:
-            found.append((explains, asked))
+        to_explain = [mistake for mistake in wrong[label] if mistake.image in pictured]
+        if explained[record_to_use.trial.key] != {mistake.image for mistake in to_explain}:
+            found.append((record_to_use, to_explain))
     return found
 
 
-def _answers(run: StoredRun, record: Record) -> tuple[Predictions, set[int] | None] | None:
-    """Return a trial's answers, and the images that it explained; the other arrays, which may be
-    large, are not read."""
+def _read_predictions(run: StoredRun, record: Record) -> tuple[Predictions, set[int] | None] | None:
+    """Return a trial's test predictions, and the images that it explained; `None` if they cannot be
+    read. Other arrays, which may be large, are not read."""
     try:
         evidence = run.evidence_of(record, (*TEST_ARRAYS, names.IMAGES))
         found = predictions(evidence)
         images = evidence.arrays.get(names.IMAGES)
-    except BenchError:  # damaged arrays, which the reports name: they must not end the timing
+    except BenchError:  # damaged arrays; the reports name them, and the timing must continue
         return None
     return None if found is None else (found, None if images is None else set(images.tolist()))
 
 
 def explain(
-    asked: Sequence[Mistake],
+    to_explain: Sequence[Mistake],
     rebuilt: MutableMapping[str, TrainedModel],
     run: StoredRun,
     records: Sequence[Record],
@@ -84,16 +87,18 @@ def explain(
     store: Store,
     progress: OnRows,
 ) -> Iterator[Record]:
-    """Add what explains these mistakes of a trial's model: the one `rebuilt` already under the
-    trial's key, which is taken out, or else one rebuilt here from the kept weights."""
+    """Explain the given mistakes of a trial's model in the arrays of its record.
+
+    The model is taken out of `rebuilt` by the trial's key, or else rebuilt from the kept weights.
+    """
     begun = time.perf_counter()
     (record,) = records
     model = rebuilt.pop(record.trial.key, None) or rebuild(run, record)
-    source = _Source(record, job, store, model, progress)
-    images = np.array([mistake.image for mistake in asked], int)
-    answers = np.array([mistake.predicted for mistake in asked], int)
+    source = _FeatureSource(record, job, store, model, progress)
+    images = np.array([mistake.image for mistake in to_explain], int)
+    classes = np.array([mistake.predicted for mistake in to_explain], int)
     ready = time.perf_counter()
-    heat = compute_heatmaps(source.model, source.maps(images), answers)
+    heat = compute_heatmaps(source.model, source.maps(images), classes)
     drawn = time.perf_counter() - ready
     trained = stratified_sample(
         pixels.labels(job.dataset, "train"), record.trial.fraction, record.trial.seed
@@ -103,10 +108,10 @@ def explain(
     count = len(job.dataset.splits["test"])
     mapped = np.linspace(0, count - 1, min(count, MAX_MAPPED)).astype(int)
     features = probes.normalise(source.features("test", mapped))
-    place, shares = principal(features)
+    place, shares = principal_components(features)
     found: dict[str, Array] = {
         names.IMAGES: images,
-        names.ANSWERS: answers,
+        names.ANSWERS: classes,
         names.HEATMAPS: heat.astype(np.float32),
         names.NEAREST: trained[nearest],
         names.SIMILARITY: similar.astype(np.float32),
@@ -115,24 +120,24 @@ def explain(
         names.MAP_SHARES: shares,
     }
     searched = time.perf_counter()
-    if (others := umap(features)) is not None:
-        found[names.UMAP] = others.astype(np.float32)
+    if (positions := umap(features)) is not None:
+        found[names.UMAP] = positions.astype(np.float32)
     record = with_seconds(with_arrays(run, record, found), "heatmaps", drawn)
     record = with_seconds(record, "neighbours", searched - begun - drawn)
-    if others is not None:
+    if positions is not None:
         record = with_seconds(record, "umap", time.perf_counter() - searched)
     yield record
 
 
-class _Source:
-    """The feature maps and features of a trained model over a data set."""
+class _FeatureSource:
+    """Computes feature maps and features of a data set with a trained model."""
 
     def __init__(
         self, record: Record, job: Job, store: Store, model: TrainedModel, progress: OnRows
     ) -> None:
         self.model, self.progress, network = model, progress, model.network
         self.frozen = FrozenFeatures.of_record(network, record, job.dataset, store)
-        self.cut = phase_cuts(network, job.protocol.phases)[-1]  # before it nothing was trained
+        self.cut = phase_cuts(network, job.protocol.phases)[-1]  # end of the frozen part
         self.frozen.passes.get(self._source_of_maps, [network.last_map])  # compiles it
 
     @property
@@ -148,13 +153,13 @@ class _Source:
         return predict(self._forward(cut), RowSubset(self._rows("test", cut), images))
 
     def features(self, split: SplitName, images: Array) -> Array:
-        """Return one feature a channel of each of these images of a split."""
+        """Return one feature per channel for the given images of a split."""
         network = self.model.network
         rows = RowSubset(self._rows(split, self.cut), images)
         channels = network.shape(network.last_map)[-1]
         found = []
-        for start in range(0, len(rows), AT_ONCE):
-            part = RowSubset(rows, np.arange(start, min(start + AT_ONCE, len(rows))))
+        for start in range(0, len(rows), FEATURE_BATCH):
+            part = RowSubset(rows, np.arange(start, min(start + FEATURE_BATCH, len(rows))))
             if self.cut == FEATURES:
                 values = part.take(np.arange(len(part)))
             else:

@@ -1,9 +1,9 @@
-"""What the hardware does: matrix products for its best speed and its steadiness.
+"""Matrix products that measure the best speed of the hardware, and how steady it is.
 
 The products run through the backend with the same threads and precision as the models. One chain
-measures the hardware's best speed, so that a model's share of it says how well the hardware is used
-and not how two libraries compare. Another, smaller, is the calibration: it knows nothing of any
-model, so where it takes longer, something else was running, or the processor slowed down.
+measures the best speed, so that a model's fraction of it says how well the hardware is used and not
+how two libraries compare. A smaller one is the calibration: it depends on no model, so if it takes
+longer, another program was running, or the processor slowed down.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from keras import layers, ops
 
 from bench.models.backends.base import current
 
-PEAK = {"cpu": (1024, 8), "gpu": (8192, 32)}  # sides and products of a chain
+PEAK = {"cpu": (1024, 8), "gpu": (8192, 32)}  # side of the matrices, and number of products
 CALIBRATION = {"cpu": (512, 8), "gpu": (4096, 8)}
 REPEATS = 5
 
 
-class Chain:
-    """Matrices of `side` rows and columns, multiplied `products` times in one query."""
+class MatrixChain:
+    """A model of `products` successive products of square matrices with `side` rows."""
 
     def __init__(self, side: int, products: int) -> None:
         start = keras.Input((side,))
-        # Preserves the scale of the values, so that no product meets denormal numbers.
+        # This standard deviation preserves the scale of the values, which avoids denormal numbers.
         kernel = keras.initializers.RandomNormal(0.0, side**-0.5, seed=0)
         product = layers.Dense(side, use_bias=False, kernel_initializer=kernel)
         value = start
         with current().building():
             for _ in range(products):
                 value = product(value)
-        # One number per row: fetching the product would be timed too.
+        # Return one number per row: the time must not include copying the product.
         self._forward = current().forward(keras.Model(start, ops.mean(value, axis=1)))
         self._rows = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
         self.operations = 2.0 * side**3 * products
@@ -49,19 +49,19 @@ class Chain:
         return taken
 
 
-def matrix_peak() -> float:
-    """Return floating-point operations per second, the best of a few repeats."""
-    chain = Chain(*PEAK[current().device().kind])
+def best_matrix_rate() -> float:
+    """Return the best speed of a few repeats, in floating-point operations per second."""
+    chain = MatrixChain(*PEAK[current().device().kind])
     return chain.operations / min(chain.seconds())
 
 
 class Calibration:
-    """A fixed piece of work that is timed before, between and after; `samples` are seconds."""
+    """A fixed computation, timed before, between and after the rounds; `samples` are seconds."""
 
     def __init__(self) -> None:
-        self._chain = Chain(*CALIBRATION[current().device().kind])
+        self._chain = MatrixChain(*CALIBRATION[current().device().kind])
         self.samples: list[float] = []
 
     def sample(self) -> None:
-        """Add the median of a few repeats, so that one interruption does not look like drift."""
+        """Append the median time of a few repeats, which a single interruption does not change."""
         self.samples.append(float(np.median(self._chain.seconds())))

@@ -1,13 +1,13 @@
 """Memory that one trained model takes, measured in a process that has done nothing else.
 
-In one that has run other models, what those freed is reused and does not show (up to a quarter of
-it). So processes are forked when the framework is loaded but has computed nothing, and forked again
-for each piece of work: none pays for the imports again. A framework that computes has threads,
+In a process that has run other models, memory that those freed is reused and does not show (up to a
+quarter). So processes are forked when the framework is loaded but has computed nothing, and forked
+again for each piece of work, which saves the imports. A framework that has computed has threads,
 which a fork does not copy.
 
-The figure is how much this process's memory grew at most, without the code of libraries: how much
-of it is touched only now depends on what the process, or the one that forked it, did before. Only
-Linux can reset a process's peak, and forks as is needed here; elsewhere the figure is left empty.
+The figure is the largest growth of the process's memory, without the code of libraries: how much of
+that becomes resident depends on what the process, or its parent, did before. Only Linux can reset a
+process's peak, and forks as needed here; elsewhere the figure is left empty.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Bytes at most; `None` where that cannot be measured."""
+    """Peak memory in bytes; `None` if it cannot be measured."""
 
-    process: int | None = None  # above what it had with the runtime imported, without its code
+    process: int | None = None  # above that with the runtime imported, without library code
     device: int | None = None  # on the GPU
 
 
-def inference_memory(
+def measure_inference(
     folder: Path, key: str, runtime_name: str, artefacts: Path, threads: int
 ) -> MemoryUse:
-    """Measure loading a trained model and answering one image, in a process that did nothing else.
+    """Return the memory for loading a trained model and predicting one image.
 
-    The model is that of trial `key` of the run in `folder`: the artefact, or where there is none
-    the Keras model, rebuilt here.
+    Call it in a process that did nothing else. The model is that of trial `key` of the run in
+    `folder`: the runtime's artefact, or else the Keras model, rebuilt here.
     """
     runtime = RUNTIMES[runtime_name]
     run = read_run(folder)
@@ -64,11 +64,11 @@ def inference_memory(
     for module in runtime.modules:
         import_module(module)
     if not runtime.artefact:
-        # Let the framework start its threads and pools first: that is not the model's memory.
-        from bench.inference.measuring.hardware import Chain
+        # The threads and pools that the framework starts first are not the model's memory.
+        from bench.inference.measuring.hardware import MatrixChain
 
-        Chain(side=64, products=1)
-    with growth() as grown:
+        MatrixChain(side=64, products=1)
+    with measure_growth() as grown:
         model = None if runtime.artefact else rebuild(run, record).classifier()
         call = runtime.load(ModelSource(model, image[:0], artefacts, threads))
         call(image)
@@ -77,16 +77,19 @@ def inference_memory(
 
 @dataclass
 class Growth:
-    """Bytes by which the process grew at most; `None` where that cannot be measured."""
+    """The largest growth of the process in bytes; `None` if it cannot be measured."""
 
     nbytes: int | None = None
 
 
 @contextmanager
-def growth() -> Iterator[Growth]:
-    """Measure how far the process's resident memory rises inside, above where it begins."""
+def measure_growth() -> Iterator[Growth]:
+    """Measure the largest growth of the process's resident memory inside the block.
+
+    The yielded `Growth` has its value after the block.
+    """
     found = Growth()
-    mapped = _mapped()  # read first: reading takes memory, too
+    mapped = _mapped_files()  # first, as reading takes memory, too
     if not reset_peak():
         yield found
         return
@@ -95,39 +98,39 @@ def growth() -> Iterator[Growth]:
     def watch() -> None:
         nonlocal most
         while not ended.wait(POLL_SECONDS):
-            most = max(most, _own())
+            most = max(most, _private_bytes())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    before, own = psutil.Process().memory_info().rss, _own()
+    before, own = psutil.Process().memory_info().rss, _private_bytes()
     yield found
     ended.set()
     thread.join()
-    # Each can only be too low: the system's peak by code that was touched later and is subtracted
-    # here, the watch by what lasted less than its interval.
-    from_peak, from_watch = peak_memory() - before, max(most, _own()) - own
-    code, data = _touched_since(mapped)
+    # Both estimates can only be too low: the first subtracts code that became resident after the
+    # peak, the second misses growth shorter than the polling interval.
+    from_peak, from_watch = peak_memory() - before, max(most, _private_bytes()) - own
+    code, data = _newly_resident(mapped)
     found.nbytes = max(0, from_peak - code, from_watch + data)
 
 
-def _own() -> int:
-    """Return resident bytes that are not mapped from files."""
+def _private_bytes() -> int:
+    """Return the resident bytes that are not mapped from files."""
     memory = psutil.Process().memory_info()
     return int(memory.rss - getattr(memory, "shared", 0))
 
 
-class _File(NamedTuple):
+class _MappedFile(NamedTuple):
     """A file that is mapped into memory."""
 
-    resident: int = 0  # bytes of it, without those that were written to
+    resident: int = 0  # bytes, without modified pages
     executable: bool = False
 
 
-def _touched_since(earlier: Mapping[str, _File]) -> tuple[int, int]:
-    """Return bytes of libraries, and of other files, that were not resident before."""
+def _newly_resident(earlier: Mapping[str, _MappedFile]) -> tuple[int, int]:
+    """Return the bytes of libraries, and of other files, that were not resident `earlier`."""
     code = data = 0
-    for path, (resident, executable) in _mapped().items():
-        new = resident - earlier.get(path, _File()).resident
+    for path, (resident, executable) in _mapped_files().items():
+        new = resident - earlier.get(path, _MappedFile()).resident
         if path in earlier or executable:
             code += new
         else:
@@ -135,50 +138,50 @@ def _touched_since(earlier: Mapping[str, _File]) -> tuple[int, int]:
     return code, data
 
 
-def _mapped() -> Mapping[str, _File]:
-    """Return the files that this process has mapped, by path; none where that is unknown."""
-    found: dict[str, _File] = {}
+def _mapped_files() -> Mapping[str, _MappedFile]:
+    """Return the files that this process has mapped, by path; empty if they are unknown."""
+    found: dict[str, _MappedFile] = {}
     with suppress(psutil.Error, OSError, AttributeError):
         for one in psutil.Process().memory_maps(grouped=False):
             if one.path.startswith("/"):
-                before = found.get(one.path, _File())
+                before = found.get(one.path, _MappedFile())
                 resident = before.resident + one.rss - one.anonymous
-                found[one.path] = _File(resident, before.executable or "x" in one.perms)
+                found[one.path] = _MappedFile(resident, before.executable or "x" in one.perms)
     return found
 
 
 class IsolatedProcesses:
-    """Runs pieces of work, `at_once` of them concurrently, each in a fork of its own.
+    """A pool that runs each piece of work in a new fork, `at_once` of them concurrently.
 
-    Create it before the framework computes anything; it ends with the process that created it.
+    Create it before the framework computes anything. Its processes end with their creator.
     """
 
     def __init__(self, at_once: int = 1) -> None:
         self._ours: list[Connection] = []
-        maker = os.getpid()
+        creator = os.getpid()
         for _ in range(at_once):
             ours, theirs = Pipe()
             self._ours.append(ours)
             if os.fork() == 0:
                 for connection in self._ours:
                     connection.close()
-                _serve(theirs, maker)
+                _serve(theirs, creator)
             theirs.close()
-        # Each in turn, so that results come in the order of the work.
+        # Round robin, so that results come in the order of the work.
         self._next_to_send, self._next_to_receive = cycle(self._ours), cycle(self._ours)
 
     def submit(self, work: Callable[..., Any], *arguments: object) -> None:
-        """Start the work; it and its arguments are pickled."""
-        with suppress(OSError):  # the process has ended: the result will be `None`
+        """Start `work(*arguments)`; both must be picklable."""
+        with suppress(OSError):  # the process has ended; the result will be `None`
             next(self._next_to_send).send((work, arguments))
 
     def result(self) -> Any:
-        """Return the result of the oldest work; `None` where it raised or died (see the log)."""
+        """Return the result of the oldest work; `None` if it raised or died (see the log)."""
         ours = next(self._next_to_receive)
         try:
             if ours.poll(TIMEOUT_SECONDS):
                 return ours.recv()
-            ours.close()  # a run must not hang on it: all its later results are `None`, too
+            ours.close()  # the run must not hang; all later results of this process are `None`
             return None
         except (EOFError, OSError):
             return None
@@ -191,7 +194,7 @@ def _serve(connection: Connection, parent: int) -> NoReturn:
         while True:
             work, arguments = connection.recv()
             child = get_context("fork").Process(
-                target=_do, args=(connection, server, work, arguments)
+                target=_run_work, args=(connection, server, work, arguments)
             )
             child.start()
             child.join()
@@ -200,17 +203,17 @@ def _serve(connection: Connection, parent: int) -> NoReturn:
     except EOFError:
         os._exit(0)
     finally:
-        os._exit(1)  # none of the parent's code may continue here
+        os._exit(1)  # the parent's code must not continue in the fork
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have this process killed when the one that forked it ends, in whatever way."""
+    """Let the system kill this process when its parent ends, in whatever way."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # the parent has ended already
 
 
-def _do(
+def _run_work(
     connection: Connection, server: int, work: Callable[..., Any], arguments: tuple[object, ...]
 ) -> None:
     _end_with_parent(server)

@@ -1,7 +1,8 @@
-"""What is still to be measured of trained models, how long that takes, and how much of it is done.
+"""Measurements of trained models that are still missing, their estimated time, and progress.
 
-Needed is what was asked for and is not in a trial's record, or was timed for another number of
-seconds. Seeds of a backbone share the figures of one model. No framework is imported.
+A measurement is missing if it was requested and is not in the trial's record, or if it was timed
+for another number of seconds. Seeds of a backbone share the figures of one model. No framework is
+imported.
 """
 
 from __future__ import annotations
@@ -10,25 +11,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.analysis.statistics import SAMPLES_FOR_PERCENTILE
-from bench.inference.measuring.timing import OVERTIME, SWEEP, SWEEP_SHARE, WARMUP_SHARE
+from bench.inference.measuring.timing import BATCH_SIZES, LARGE_BATCH_SHARE, OVERTIME, WARMUP_SHARE
 from bench.storage.arrays import sort_best_first, weights_path
 from bench.storage.records import StoredRun
 from bench.training.events import Listener, StageProgress
 from bench.training.job import Job
 from bench.types import REFERENCE, Measuring, Record, RuntimeResult, Trial
 
-# Stages that the measuring process reports; the last two continue with a runtime's name.
+# Stages that the measuring process reports; a runtime's name follows the last two.
 BUILDING, PREPARING, TIMING = "building for measuring", "preparing ", "timing in turns "
-REBUILD_SECONDS = 4.0  # a trained model, with its memory measured
-PREPARE_SECONDS = 4.0  # converting, compiling
+REBUILD_SECONDS = 4.0  # to rebuild a trained model, and measure its memory
+PREPARE_SECONDS = 4.0  # to convert and compile a model for one runtime
 PROGRESS_PARTS = 1000
 
 Group = tuple[list[Record], tuple[str, ...]]
-"""Records of one backbone, first the one whose model is timed; and the runtimes that it needs."""
+"""Records of one backbone, first that of the model to time; and the names of missing runtimes."""
 
 
-def by_backbone(records: Iterable[Record]) -> list[list[Record]]:
-    """Group the records of one backbone at one input size, its seeds and shares."""
+def group_by_backbone(records: Iterable[Record]) -> list[list[Record]]:
+    """Group records by backbone and input size; a group has all seeds and fractions."""
     found: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         found.setdefault((record.trial.backbone, record.trial.input_size), []).append(record)
@@ -36,7 +37,7 @@ def by_backbone(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def runtimes_needed(record: Record, names: Sequence[str], seconds: float) -> tuple[str, ...]:
-    """Return which of these runtimes are still to be timed; those that failed are tried again."""
+    """Return which of the runtimes in `names` are still to be timed, failed ones among them."""
     done = {
         result.name
         for result in record.runtimes
@@ -47,56 +48,62 @@ def runtimes_needed(record: Record, names: Sequence[str], seconds: float) -> tup
     return tuple(name for name in names if record.status == "ok" and name not in done)
 
 
-def robustness_needed(record: Record, asked: Measuring) -> bool:
+def robustness_needed(record: Record, requested: Measuring) -> bool:
     """Return whether the trial's model is still to be evaluated on corrupted images."""
     trained = record.status == "ok" and record.pretrained
-    return asked.robustness and trained and "robustness" not in record.seconds
+    return requested.robustness and trained and "robustness" not in record.seconds
 
 
-def probes_needed(record: Record, asked: Measuring) -> bool:
+def probes_needed(record: Record, requested: Measuring) -> bool:
     """Return whether the probes of the trial's backbone are still to be fitted."""
     trained = record.status == "ok" and record.pretrained
-    return asked.probes and trained and record.probes is None
+    return requested.probes and trained and record.probes is None
 
 
 def model_to_explain(records: Iterable[Record], folder: Path) -> Record | None:
-    """Return the trial of a backbone whose model explains its mistakes: of those with kept weights
-    the one that did before, or else the best. Random weights explain nothing."""
-    kept = _kept(records, folder)
+    """Return the trial of a backbone whose model is to explain its mistakes.
+
+    Of the pretrained trials with kept weights, it is the one that explained them before, or else
+    the best; `None` if there is no such trial.
+    """
+    kept = _with_kept_weights(records, folder)
     return min(kept, key=lambda record: "heatmaps" not in record.seconds, default=None)
 
 
-def _kept(records: Iterable[Record], folder: Path) -> list[Record]:
+def _with_kept_weights(records: Iterable[Record], folder: Path) -> list[Record]:
     """Return the pretrained trials whose weights were kept, the best first."""
     best = (record for record in sort_best_first(records) if record.pretrained)
     return [record for record in best if weights_path(folder, record.trial.key).is_file()]
 
 
 def soup_candidates(records: Iterable[Record], folder: Path) -> list[Record]:
-    """Return the trials of a backbone whose weights can be averaged: those that were kept and
-    began, like the best, with the same pretrained weights, and had the same images, protocol and
-    settings; the best first."""
-    kept = _kept(records, folder)
-    return [record for record in kept if _begun_as(record) == _begun_as(kept[0])]
+    """Return the trials of a backbone whose weights can be averaged, the best first.
+
+    Their weights were kept, and they have the pretrained weights, images, protocol and settings of
+    the best one.
+    """
+    kept = _with_kept_weights(records, folder)
+    return [record for record in kept if _conditions(record) == _conditions(kept[0])]
 
 
-def _begun_as(record: Record) -> tuple[object, ...]:
+def _conditions(record: Record) -> tuple[object, ...]:
+    """Return what trials must share so that their weights can be averaged."""
     trial, weights = record.trial, record.weights
-    known = trial.dataset_fingerprint, trial.protocol_digest, trial.settings, trial.code
-    return (*known, weights and weights.sha256)
+    shared = trial.dataset_fingerprint, trial.protocol_digest, trial.settings, trial.code
+    return (*shared, weights and weights.sha256)
 
 
 def soup_needed(candidates: Sequence[Record], records: Iterable[Record]) -> bool:
-    """Return whether there are several candidates, and one that no soup in `records` tried."""
+    """Return whether there are several candidates, one of which no soup in `records` has tried."""
     known = {(one.seed, one.finished) for r in records if r.soup for one in r.soup.tried}
     found = {(record.trial.seed, record.finished) for record in candidates}
     return len(found) > 1 and not found <= known
 
 
 def with_results(record: Record, new: Iterable[RuntimeResult]) -> tuple[RuntimeResult, ...]:
-    """Return the record's results with the new ones in place, the reference first.
+    """Return the record's results updated with new ones, the reference runtime first.
 
-    An earlier figure is kept where measuring it again failed.
+    An earlier result is kept if the new measurement failed.
     """
     found = {result.name: result for result in record.runtimes}
     for result in new:
@@ -106,19 +113,20 @@ def with_results(record: Record, new: Iterable[RuntimeResult]) -> tuple[RuntimeR
     return tuple(sorted(found.values(), key=lambda result: result.name != REFERENCE))
 
 
-def groups_of(run: StoredRun, job: Job, names: Sequence[str]) -> list[Group]:
-    """Group the job's trials for which some of the runtimes in `names` are still to be timed."""
+def pending_groups(run: StoredRun, job: Job, names: Sequence[str]) -> list[Group]:
+    """Group the job's trials for which runtimes in `names` are still to be timed, by backbone."""
     keys, seconds = {trial.key for trial in job.trials}, job.measuring.latency_seconds
-    asked = (record for record in run.records if record.trial.key in keys)
+    requested = (record for record in run.records if record.trial.key in keys)
     found = []
-    for records in by_backbone(r for r in asked if runtimes_needed(r, names, seconds)):
-        # First one whose weights were kept; of several, the one that was timed before.
+    for records in group_by_backbone(r for r in requested if runtimes_needed(r, names, seconds)):
+        # First a trial with kept weights; of several, the one that was timed before.
         records.sort(
             key=lambda r: (not weights_path(run.folder, r.trial.key).is_file(), r.stood_for)
         )
         first = records[0]
         needed = {name for r in records for name in runtimes_needed(r, names, seconds)}
-        # A model other than the one timed before is timed anew: their figures must not be mixed.
+        # Another model than the one timed before is timed in all runtimes, so that the figures of
+        # two models are not mixed.
         needs = names if first.stood_for else [name for name in names if name in needed]
         needs = [name for name in needs if name not in job.died.get(first.trial.key, ())]
         if needs and weights_path(run.folder, first.trial.key).is_file():
@@ -129,35 +137,35 @@ def groups_of(run: StoredRun, job: Job, names: Sequence[str]) -> list[Group]:
 def measuring_seconds(
     image: float, test_images: int, latency_seconds: float, runtimes: int
 ) -> float:
-    """Estimate the seconds to measure one backbone: rebuild it, and in each runtime prepare it,
-    answer the test images and time it."""
+    """Estimate the seconds to rebuild one model, and in each runtime to prepare it, predict the
+    test images and time it. `image` is the seconds for one image."""
     each = PREPARE_SECONDS + image * test_images + timing_seconds(latency_seconds, image)
     return REBUILD_SECONDS + runtimes * each
 
 
 def timing_seconds(latency_seconds: float, image: float = 0.0) -> float:
-    """Estimate the seconds to time one model: single images, for longer where that gives enough
-    queries, and larger batches."""
+    """Estimate the seconds to time one model in one runtime, in all batch sizes; `image` is the
+    seconds for one image, as slow models take longer for enough queries."""
     enough = min(SAMPLES_FOR_PERCENTILE[90] * image, OVERTIME * latency_seconds)
-    larger = (len(SWEEP["cpu"]) - 1) * SWEEP_SHARE * latency_seconds
+    larger = (len(BATCH_SIZES["cpu"]) - 1) * LARGE_BATCH_SHARE * latency_seconds
     warming = WARMUP_SHARE * (latency_seconds + larger)
     return warming + max(latency_seconds, enough) + larger
 
 
 class MeasuringProgress:
-    """Reports each step with the share of the whole that is done before it, by estimated time."""
+    """Reports the steps of measuring, with the fraction done of the total estimated time."""
 
     def __init__(self, listener: Listener, total: float) -> None:
         self._listener, self._total = listener, total
         self._done = 0.0
 
     def report(self, trial: Trial, text: str, *, within: float = 0.0) -> None:
-        """Report what is being done, and how many seconds of it are over."""
+        """Report the current step, of which `within` seconds have passed."""
         share = min(1.0, (self._done + within) / self._total) if self._total else 1.0
         self._listener(
             StageProgress(trial, text, int(PROGRESS_PARTS * share), PROGRESS_PARTS, "measuring")
         )
 
     def add(self, seconds: float) -> None:
-        """Count a step of so many estimated seconds as done."""
+        """Count a step as done, by its estimated seconds."""
         self._done += seconds

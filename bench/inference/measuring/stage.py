@@ -1,8 +1,8 @@
-"""All trained models of a run, rebuilt in one process and measured in turns.
+"""The measuring stage: rebuild all trained models of a run in one process, and time them in turns.
 
-One runtime at a time: each model is converted and loaded, then all of them are timed in interleaved
-rounds, and the results are recorded before the next runtime. Seeds of a backbone share one model's
-figures. Runs in a worker process, after all training.
+For one runtime after another, each model is converted and loaded, then all of them are timed in
+interleaved rounds, and the results are recorded. Seeds of a backbone share one model's figures. The
+stage runs in a worker process, after all training.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from bench.data import pixels
 from bench.errors import failure_reason
 from bench.inference.measuring.evaluation import Evaluation, evaluations
-from bench.inference.measuring.hardware import Calibration, matrix_peak
-from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, inference_memory
+from bench.inference.measuring.hardware import Calibration, best_matrix_rate
+from bench.inference.measuring.memory import IsolatedProcesses, MemoryUse, measure_inference
 from bench.inference.measuring.pending import (
     BUILDING,
     PREPARE_SECONDS,
@@ -30,18 +30,18 @@ from bench.inference.measuring.pending import (
     TIMING,
     Group,
     MeasuringProgress,
-    groups_of,
+    pending_groups,
     timing_seconds,
     with_results,
 )
-from bench.inference.measuring.recorded import Model, TimedRuntime, record_timed
+from bench.inference.measuring.recorded import MeasuredModel, TimedRuntime, record_runtime
 from bench.inference.measuring.timing import (
     Deployment,
     TimedCall,
-    calls_by_batch,
     deploy,
+    fraction_done,
     interleave,
-    share_done,
+    prepare_calls,
 )
 from bench.inference.runtimes import ModelSource, Runtime, choose_runtimes
 from bench.models.backends.base import current
@@ -58,34 +58,36 @@ CALIBRATION_IMAGES = 100
 
 
 def measure(job: Job, listener: Listener, isolated: IsolatedProcesses | None = None) -> None:
-    """Measure what the job's trained trials still need; record each result as soon as it is known.
+    """Make the missing measurements of the job's trials; record each as soon as it is known.
 
-    Without `isolated` processes to measure memory in, the models' memory is left empty.
+    Without `isolated` processes to measure memory in, the memory of the models is left empty.
     """
     _Stage(job, listener, isolated).run()
 
 
 class _Stage:
+    """The measuring of one job, with the settings and state that its steps share."""
+
     def __init__(self, job: Job, listener: Listener, isolated: IsolatedProcesses | None) -> None:
         self.job, self.isolated = job, isolated
-        self.told, self.renewed = listener, dict[str, Record]()
+        self.pass_on, self.renewed = listener, dict[str, Record]()
         self.folder = Path(job.folder)
-        self.settings, self.asked = job.trials[0].settings, job.measuring
+        self.settings, self.measuring = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
         self.device = current().device()
         self.threads = self.settings.threads or available_cores()
-        self.runtimes = choose_runtimes(self.asked.runtimes)
+        self.runtimes = choose_runtimes(self.measuring.runtimes)
         self.store = Store(Path(job.store), job.store_limit_bytes)
         self.joules = open_joule_counter() if self.device.kind == "gpu" else None
         self.started = utc_now()
-        # Timed, and used again to explain mistakes: to rebuild one takes longer than to explain.
+        # Timed models by trial, to explain mistakes with: rebuilding takes longer than that.
         self.rebuilt: dict[str, TrainedModel] = {}
 
     def run(self) -> None:
         run = read_run(self.folder)
-        groups = groups_of(run, self.job, [runtime.name for runtime in self.runtimes])
-        each = PREPARE_SECONDS + timing_seconds(self.asked.latency_seconds)
-        total = sum(REBUILD_SECONDS + each * len(needs) for _, needs in groups)
+        groups = pending_groups(run, self.job, [runtime.name for runtime in self.runtimes])
+        each = PREPARE_SECONDS + timing_seconds(self.measuring.latency_seconds)
+        total = sum(REBUILD_SECONDS + each * len(names) for _, names in groups)
         more = evaluations(run, self.job, self.rebuilt)
         total += sum(one.seconds for one in more)
         self.progress = MeasuringProgress(self.listener, total)
@@ -95,55 +97,57 @@ class _Stage:
             self._evaluate(run, one)
 
     def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
-        calibration, rate = Calibration(), matrix_peak()
+        calibration, rate = Calibration(), best_matrix_rate()
         with ExitStack() as stack:
             models = self._models(run, groups, stack)
             for runtime in self.runtimes:
-                if wanting := [model for model in models if runtime.name in model.needs]:
-                    self._measure(runtime, wanting, run, calibration, rate)
+                if chosen := [model for model in models if runtime.name in model.runtimes]:
+                    self._measure(runtime, chosen, run, calibration, rate)
 
     def listener(self, event: Event) -> None:
-        """Pass an event on. Of records, the last is kept: the run on disk may lag behind."""
+        """Pass an event on, and keep the last record of each trial: that on disk may be older."""
         if isinstance(event, RecordMeasured):
             self.renewed[event.record.trial.key] = event.record
-        self.told(event)
+        self.pass_on(event)
 
     def _evaluate(self, run: StoredRun, one: Evaluation) -> None:
-        """Compute what trials of earlier commands lack, or what none has had yet."""
+        """Compute one evaluation; an error becomes a note, and other evaluations follow."""
         records = [self.renewed.get(record.trial.key, record) for record in one.records]
         trial = records[0].trial
 
-        def told(done: int, total: int) -> None:
-            self.progress.report(trial, one.what, within=one.seconds * done / max(total, 1))
+        def report(done: int, total: int) -> None:
+            self.progress.report(trial, one.title, within=one.seconds * done / max(total, 1))
 
         try:
-            for record in one.compute(run, records, self.job, self.store, told):
+            for record in one.compute(run, records, self.job, self.store, report):
                 self.listener(RecordMeasured(record))
         except Exception as error:
             traceback.print_exc()
-            self.listener(Note(f"{trial.name}, {one.what}: {failure_reason(error)}"))
+            self.listener(Note(f"{trial.name}, {one.title}: {failure_reason(error)}"))
         self.progress.add(one.seconds)
 
-    def _models(self, run: StoredRun, groups: Sequence[Group], stack: ExitStack) -> list[Model]:
-        models: dict[str, Model] = {}
-        watched = [records[0] for records, needs in groups if REFERENCE in needs]
+    def _models(
+        self, run: StoredRun, groups: Sequence[Group], stack: ExitStack
+    ) -> list[MeasuredModel]:
+        models: dict[str, MeasuredModel] = {}
+        watched = [records[0] for records, names in groups if REFERENCE in names]
         for record in watched:
             self._start_memory(self.runtimes[0], record, Path())
-        for records, needs in groups:
+        for records, names in groups:
             self.progress.report(records[0].trial, BUILDING)
             try:
-                models[records[0].trial.key] = self._model(run, records, needs, stack)
+                models[records[0].trial.key] = self._model(run, records, names, stack)
             except Exception as error:
                 traceback.print_exc()
                 failed = [
-                    RuntimeResult(n, status="failed", reason=failure_reason(error)) for n in needs
+                    RuntimeResult(n, status="failed", reason=failure_reason(error)) for n in names
                 ]
                 for record in records:
                     results = with_results(record, failed)
                     self.listener(RecordMeasured(replace(record, runtimes=results)))
             self.progress.add(REBUILD_SECONDS)
         for record in watched:
-            # Collected last: it was measured during the building above, when nothing was timed.
+            # Collected last, as it was measured in parallel with the building above.
             begun, memory = time.perf_counter(), self._memory()
             if model := models.get(record.trial.key):
                 model.memory = memory
@@ -151,14 +155,14 @@ class _Stage:
         return list(models.values())
 
     def _model(
-        self, run: StoredRun, records: list[Record], needs: tuple[str, ...], stack: ExitStack
-    ) -> Model:
+        self, run: StoredRun, records: list[Record], names: tuple[str, ...], stack: ExitStack
+    ) -> MeasuredModel:
         begun = time.perf_counter()
         trial = records[0].trial
         train = pixels.get_entry(self.job.dataset, "train", trial.input_size, self.store).array()
         test = pixels.get_entry(self.job.dataset, "test", trial.input_size, self.store).array()
         trained = rebuild(run, records[0])
-        if self.asked.heatmaps and records[0].pretrained:
+        if self.measuring.heatmaps and records[0].pretrained:
             self.rebuilt[trial.key] = trained
         chosen = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_IMAGES)).astype(int)
         if not self.job.keep_artefacts:
@@ -167,41 +171,41 @@ class _Stage:
             folder = artefact_folder(self.folder, trial)
         evidence = run.evidence_of(records[0])
         source = ModelSource(trained.classifier(), np.asarray(train[chosen]), folder, self.threads)
-        return Model(
+        return MeasuredModel(
             records,
-            needs,
+            names,
             source,
-            self._float32(run, records[0], needs, source),
+            self._float32(run, records[0], names, source),
             test,
             evidence.arrays["test_probabilities"],
             time.perf_counter() - begun,
         )
 
     def _float32(
-        self, run: StoredRun, record: Record, needs: tuple[str, ...], source: ModelSource
+        self, run: StoredRun, record: Record, names: tuple[str, ...], source: ModelSource
     ) -> ModelSource:
-        """Return the model in float32, where it computes in another precision and is converted."""
+        """Return the model in float32 if it has another precision and is to be converted."""
         plain = self.settings.precision == "float32"
-        if plain or not any(r.artefact for r in self.runtimes if r.name in needs):
+        if plain or not any(r.artefact for r in self.runtimes if r.name in names):
             return source
         return replace(source, model=rebuild(run, record, "float32").classifier())
 
     def _measure(
         self,
         runtime: Runtime,
-        models: Sequence[Model],
+        models: Sequence[MeasuredModel],
         run: StoredRun,
         calibration: Calibration,
         rate: float,
     ) -> None:
-        """Prepare one runtime of every model one by one, time them in turns, and record them."""
-        timed: list[tuple[Model, TimedRuntime]] = []
-        ready: list[tuple[Model, Deployment, dict[int, TimedCall]]] = []
+        """Prepare the models in one runtime, time them in turns, and record the results."""
+        timed: list[tuple[MeasuredModel, TimedRuntime]] = []
+        ready: list[tuple[MeasuredModel, Deployment, dict[int, TimedCall]]] = []
         for model in models:
             self.progress.report(model.records[0].trial, PREPARING + runtime.name)
             begun = time.perf_counter()
             try:
-                made = self._deploy(runtime, model)
+                deployment = self._deploy(runtime, model)
             except Exception as error:
                 traceback.print_exc()
                 failed = RuntimeResult(runtime.name, status="failed", reason=failure_reason(error))
@@ -210,29 +214,29 @@ class _Stage:
             finally:
                 model.seconds += time.perf_counter() - begun
                 self.progress.add(PREPARE_SECONDS)
-            found = calls_by_batch(
-                made.call,
+            found = prepare_calls(
+                deployment.call,
                 model.images,
-                made.seconds_per_image,
-                seconds=self.asked.latency_seconds,
+                deployment.seconds_per_image,
+                seconds=self.measuring.latency_seconds,
                 device=self.device.kind,
                 joules=self.joules,
             )
-            ready.append((model, made, found))
+            ready.append((model, deployment, found))
         before, rounds = len(calibration.samples), 0
         if ready:
             trial, text = ready[0][0].records[0].trial, TIMING + runtime.name
             every = [call for _, _, calls in ready for call in calls.values()]
-            seconds = len(ready) * timing_seconds(self.asked.latency_seconds)
+            seconds = len(ready) * timing_seconds(self.measuring.latency_seconds)
 
             def between() -> None:
                 calibration.sample()
-                self.progress.report(trial, text, within=seconds * share_done(every))
+                self.progress.report(trial, text, within=seconds * fraction_done(every))
 
             self.progress.report(trial, text)
             rounds = interleave(every, between=between)
             self.progress.add(seconds)
-            timed += [(model, self._timed(made, turns)) for model, made, turns in ready]
+            timed += [(model, self._timed(prepared, calls)) for model, prepared, calls in ready]
         session = Session(
             started=self.started,
             backbones=tuple(model.records[0].trial.name for model, *_ in ready),
@@ -240,28 +244,28 @@ class _Stage:
             rounds=rounds,
             matrix_rate=rate,
             calibration=tuple(calibration.samples[before:]),
-            latency_seconds=self.asked.latency_seconds,
+            latency_seconds=self.measuring.latency_seconds,
             node=self.job.node,
         )
         for model, one in timed:
-            record_timed(model, one, session, run, self.listener)
+            record_runtime(model, one, session, run, self.listener)
 
-    def _deploy(self, runtime: Runtime, model: Model) -> Deployment:
+    def _deploy(self, runtime: Runtime, model: MeasuredModel) -> Deployment:
         source = model.float32 if runtime.artefact else model.source
-        made = deploy(runtime, source, model.images, model.expected)
+        deployment = deploy(runtime, source, model.images, model.expected)
         memory = model.memory
         if runtime.name != REFERENCE:
             self._start_memory(runtime, model.records[0], source.folder)
             memory = self._memory()
-        made.result = replace(
-            made.result, memory_bytes=memory.process, device_memory_bytes=memory.device
+        deployment.result = replace(
+            deployment.result, memory_bytes=memory.process, device_memory_bytes=memory.device
         )
-        return made
+        return deployment
 
     def _start_memory(self, runtime: Runtime, record: Record, artefacts: Path) -> None:
         if self.isolated:
             self.isolated.submit(
-                inference_memory,
+                measure_inference,
                 *(self.folder, record.trial.key, runtime.name, artefacts, self.threads),
             )
 
@@ -269,9 +273,9 @@ class _Stage:
         found: MemoryUse | None = self.isolated.result() if self.isolated else None
         return found or MemoryUse()
 
-    def _timed(self, made: Deployment, calls: Mapping[int, TimedCall]) -> TimedRuntime:
-        """Return the durations; a batch size that failed is left out, a single image fails all."""
-        result, done = made.result, {b: s for b, s in calls.items() if not s.failure}
+    def _timed(self, deployment: Deployment, calls: Mapping[int, TimedCall]) -> TimedRuntime:
+        """Return the durations by batch size; if batch size 1 failed, the result is a failure."""
+        result, done = deployment.result, {b: s for b, s in calls.items() if not s.failure}
         failed = {str(b): s.failure for b, s in calls.items() if s.failure}
         if 1 not in done:
             return TimedRuntime(RuntimeResult(result.name, status="failed", reason=failed["1"]))
@@ -283,4 +287,4 @@ class _Stage:
         )
         arrays = {f"latency_{result.name}_b{b}": np.asarray(s.timed) for b, s in done.items()}
         arrays |= {f"warmup_{result.name}_b{b}": np.asarray(s.warmup) for b, s in done.items()}
-        return TimedRuntime(result, arrays, made.probabilities)
+        return TimedRuntime(result, arrays, deployment.probabilities)

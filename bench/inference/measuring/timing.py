@@ -1,8 +1,7 @@
-"""One trained model through one runtime: converted, loaded, asked every test image; then many timed
-in turn, warmed up until stable, in rounds of random order.
+"""Prepare trained models in a runtime, then time them in turns, in rounds of random order.
 
 A slow minute of the machine then affects every model alike, instead of the one that happened to
-be timed in it. The first query after another call's turn counts as warm-up, as its data is no
+be timed in it. The first query after another model's turn counts as warm-up, as its data is no
 longer in the processor's caches.
 """
 
@@ -22,36 +21,40 @@ from bench.inference.runtimes import Call, ModelSource, Runtime
 from bench.models.backends.base import Array
 from bench.types import REFERENCE, RuntimeResult
 
-ANSWER_BATCH = 8
-# Of a probability, by precision: rounding changes it less, other weights more.
+PREDICTION_BATCH = 8
+# Difference of a probability, by precision: rounding causes less, other weights cause more.
 REFERENCE_TOLERANCE = {"float32": 0.01, "mixed_float16": 0.05, "mixed_bfloat16": 0.3}
 
-ROUNDS = 4  # in which every call has a turn; slow ones get more, until they have enough
-OVERTIME = 4  # how many times its seconds a slow call may take to get the queries it needs
-FOR_A_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # queries that a slow call gets, overtime or not
+ROUNDS = 4  # each with one turn per call; slow calls get more rounds until they have enough queries
+OVERTIME = 4  # a slow call may take so many times its seconds to reach its number of queries
+QUERIES_FOR_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # that a slow call gets in any case
 MAX_QUERIES = 4000
-STABLE_WINDOW = 5  # queries; stable when two such windows in a row differ by less than ...
-STABLE_CHANGE = 0.05
-WARMUP_SHARE = 0.5  # of a call's seconds that warming up may take
-SWEEP = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}  # batch sizes
-SWEEP_SHARE = 0.25  # of the seconds of batch 1, for each larger batch
-SWEEP_QUERIES = 3
-SWEEP_OVERTIME = 3  # times the seconds of batch 1 that a larger batch may be expected to take
-COLD_BELOW = 0.1  # seconds; cold caches make no difference to a longer query
+STABLE_WINDOW = 5  # queries whose median is compared with that of the queries before
+STABLE_CHANGE = 0.05  # relative difference of the two medians below which a call is warm
+WARMUP_SHARE = 0.5  # fraction of a call's seconds that its warm-up may take
+BATCH_SIZES = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}
+LARGE_BATCH_SHARE = 0.25  # seconds of each larger batch, as a fraction of those of batch 1
+LARGE_BATCH_QUERIES = 3
+LARGE_BATCH_OVERTIME = 3  # a larger batch is left out if it would take longer, in the same unit
+COLD_CACHE_BELOW = 0.1  # seconds of a query; cold caches do not matter for longer ones
 
 
 @dataclass
 class Deployment:
-    """A runtime that is ready to answer, and what preparing it took."""
+    """A model loaded in a runtime, with the costs of preparing it and its predictions."""
 
     result: RuntimeResult
     call: Call
-    seconds_per_image: float  # one image at a time, warm
-    probabilities: Array | None  # of every test image; those of the reference are known
+    seconds_per_image: float  # in batches of one, after the first call
+    probabilities: Array | None  # of all test images; None for the reference, recorded in training
 
 
 def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array) -> Deployment:
-    """Convert and load a model; `expected` are its probabilities for `images` after training."""
+    """Convert and load a model, and predict all `images` with it.
+
+    Raises `TrialError` if the reference runtime's probabilities differ from those `expected` from
+    training.
+    """
     begun = time.perf_counter()
     runtime.convert(source)
     converted = time.perf_counter() - begun
@@ -64,7 +67,9 @@ def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array
     seconds_per_image = time.perf_counter() - begun
     if runtime.name == REFERENCE:
         tolerance = REFERENCE_TOLERANCE[source.model.dtype_policy.name]
-        _check_same(predict_all(call, images[:ANSWER_BATCH]), expected[:ANSWER_BATCH], tolerance)
+        _check_same(
+            predict_all(call, images[:PREDICTION_BATCH]), expected[:PREDICTION_BATCH], tolerance
+        )
     result = RuntimeResult(
         runtime.name,
         compile_seconds=loaded,
@@ -77,12 +82,12 @@ def deploy(runtime: Runtime, source: ModelSource, images: Array, expected: Array
 
 
 def predict_all(call: Call, images: Array) -> Array:
-    """Return probabilities of all images, one column per class, in batches of one size."""
+    """Return the probabilities of all images, one column per class, using a single batch size."""
     found = []
-    for start in range(0, len(images), ANSWER_BATCH):
-        rows = images[start : start + ANSWER_BATCH]
-        full = np.resize(rows, (ANSWER_BATCH, *rows.shape[1:]))
-        # A copy: a runtime may reuse the memory of its answer.
+    for start in range(0, len(images), PREDICTION_BATCH):
+        rows = images[start : start + PREDICTION_BATCH]
+        full = np.resize(rows, (PREDICTION_BATCH, *rows.shape[1:]))
+        # A copy, as a runtime may reuse the memory of its output.
         found.append(np.array(call(full)[: len(rows)], dtype=np.float64))
     whole = np.concatenate(found)
     return np.hstack([1 - whole, whole]) if whole.shape[1] == 1 else whole
@@ -92,13 +97,13 @@ def _check_same(found: Array, expected: Array, tolerance: float) -> None:
     difference = float(np.abs(found - expected).max())
     if not difference < tolerance:
         raise TrialError(
-            f"the model rebuilt from its kept weights answers differently from the trained one: "
+            f"the model rebuilt from its kept weights differs from the trained one: "
             f"probabilities differ by up to {difference:.3f}."
         )
 
 
 def _size(source: ModelSource, runtime: Runtime) -> int:
-    """Return the bytes of the artefact and of files that belong to it, as OpenVINO's weights."""
+    """Return the bytes of the artefact and of files next to it, such as OpenVINO's weights."""
     if not runtime.artefact:
         return 0
     stem = runtime.artefact.rsplit(".", 1)[0]
@@ -107,32 +112,33 @@ def _size(source: ModelSource, runtime: Runtime) -> int:
 
 @dataclass
 class TimedCall:
-    """One model in one runtime at one batch size, and the seconds of each of its queries."""
+    """One model in one runtime at one batch size, with the seconds of each query."""
 
     call: Call
-    images: Array
-    seconds: float  # to be spent on its timed queries
-    least: int  # queries that it needs, as far as `OVERTIME` allows more than for a median
-    joules: Callable[[], float] | None = None  # running total, where the device counts energy
-    warmup: list[float] = field(default_factory=list)
-    timed: list[float] = field(default_factory=list)
-    energy: float = 0.0
-    spent: float = 0.0  # on timed queries
-    failure: str = ""  # why a query failed; no more are made
+    images: Array  # one batch
+    seconds: float  # to spend on timed queries
+    min_queries: int  # to make if they fit in `OVERTIME`; else enough for a median
+    joules: Callable[[], float] | None = None  # running total, if the device counts energy
+    warmup: list[float] = field(default_factory=list)  # seconds of each warm-up query
+    timed: list[float] = field(default_factory=list)  # seconds of each timed query
+    energy: float = 0.0  # joules of the timed queries
+    spent: float = 0.0  # seconds of the timed queries
+    failure: str = ""  # why a query failed; no more queries follow
 
     @property
     def done(self) -> bool:
+        """Return whether no more queries are needed, or one failed."""
         if self.failure:
             return True
         enough = self.spent >= self.seconds and len(self.timed) >= self._needed
         late = self.spent >= OVERTIME * self.seconds and len(self.timed) >= min(
-            self.least, FOR_A_MEDIAN
+            self.min_queries, QUERIES_FOR_MEDIAN
         )
         return enough or late or len(self.timed) >= MAX_QUERIES
 
     @property
     def expected(self) -> float:
-        """Estimate the seconds that its timed queries will have taken in all."""
+        """Return the estimated seconds of all its timed queries, past and future."""
         if self.done:
             return self.spent
         needed = self._needed * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
@@ -140,20 +146,25 @@ class TimedCall:
 
     @property
     def _needed(self) -> int:
-        """The queries to make: no overtime for a percentile that would stay empty anyway."""
-        expected = self.least * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
-        return self.least if expected <= OVERTIME * self.seconds else min(self.least, FOR_A_MEDIAN)
+        """Return the number of queries to make: `min_queries`, or those of a median if the former
+        would exceed `OVERTIME`."""
+        expected = self.min_queries * float(np.median(self.timed or self.warmup[-STABLE_WINDOW:]))
+        return (
+            self.min_queries
+            if expected <= OVERTIME * self.seconds
+            else min(self.min_queries, QUERIES_FOR_MEDIAN)
+        )
 
     def warm_up(self) -> None:
-        """Query until two windows in a row take the same, within bounds."""
-        with self._failing():
+        """Make queries until their time is stable, for at most `WARMUP_SHARE` of `seconds`."""
+        with self._recording_failure():
             while not self._is_warm():
                 self.warmup.append(self._query())
 
-    def turn(self, seconds: float) -> None:
+    def take_turn(self, seconds: float) -> None:
         """Time queries for about `seconds`, at least one."""
-        with self._failing():
-            if self.warmup[-1] < COLD_BELOW:
+        with self._recording_failure():
+            if self.warmup[-1] < COLD_CACHE_BELOW:
                 self.warmup.append(self._query())
             before = self.joules() if self.joules else 0.0
             begun = time.perf_counter()
@@ -166,8 +177,8 @@ class TimedCall:
                 self.energy += self.joules() - before
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Record why a query failed, as one of a large batch may for memory; others continue."""
+    def _recording_failure(self) -> Iterator[None]:
+        """Record an error of a query, such as a lack of memory, so that other calls continue."""
         try:
             yield
         except Exception as error:
@@ -189,7 +200,7 @@ class TimedCall:
         return bool(abs(last - before) < STABLE_CHANGE * before)
 
 
-def calls_by_batch(
+def prepare_calls(
     call: Call,
     images: Array,
     seconds_per_image: float,
@@ -197,27 +208,27 @@ def calls_by_batch(
     device: str,
     joules: Callable[[], float] | None,
 ) -> dict[int, TimedCall]:
-    """Return what is timed of one model: single images, and larger batches as time allows."""
+    """Return the calls to time for one model by batch size: 1, and larger ones as time allows."""
     found = {}
-    for batch in SWEEP[device]:
+    for batch in BATCH_SIZES[device]:
         single = batch == 1
-        expected = seconds_per_image * batch * (SWEEP_QUERIES + 1)
-        if not single and expected > SWEEP_OVERTIME * seconds:
+        expected = seconds_per_image * batch * (LARGE_BATCH_QUERIES + 1)
+        if not single and expected > LARGE_BATCH_OVERTIME * seconds:
             break
         found[batch] = TimedCall(
             call=call,
             images=np.resize(images[:batch], (batch, *images.shape[1:])),
-            seconds=seconds if single else SWEEP_SHARE * seconds,
-            least=SAMPLES_FOR_PERCENTILE[90] if single else SWEEP_QUERIES,
+            seconds=seconds if single else LARGE_BATCH_SHARE * seconds,
+            min_queries=SAMPLES_FOR_PERCENTILE[90] if single else LARGE_BATCH_QUERIES,
             joules=joules,
         )
     return found
 
 
 def interleave(calls: Sequence[TimedCall], between: Callable[[], None]) -> int:
-    """Give every call turns, in another order each round, until all are done.
+    """Time the calls in turns, in a random order each round, until all are done.
 
-    Calls `between` before, after and between the rounds; returns how many rounds there were.
+    Calls `between` before, after and between the rounds. Returns the number of rounds.
     """
     for call in calls:
         call.warm_up()
@@ -226,13 +237,13 @@ def interleave(calls: Sequence[TimedCall], between: Callable[[], None]) -> int:
     between()
     while waiting := [call for call in calls if not call.done]:
         for index in rng.permutation(len(waiting)):
-            waiting[index].turn(waiting[index].seconds / ROUNDS)
+            waiting[index].take_turn(waiting[index].seconds / ROUNDS)
         count += 1
         between()
     return count
 
 
-def share_done(calls: Sequence[TimedCall]) -> float:
-    """Return the share that is done of the seconds that all turns will take."""
+def fraction_done(calls: Sequence[TimedCall]) -> float:
+    """Return the fraction of the estimated time of all calls that has passed."""
     expected = sum(call.expected for call in calls)
     return sum(call.spent for call in calls) / expected if expected else 1.0

@@ -54,7 +54,7 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
         store=str(store.root),
         store_limit_bytes=store.limit_bytes,
     )
-    ((record, asked),) = explaining.to_explain(run, job)
+    ((record, asked),) = explaining.pending_explanations(run, job)
     assert weights_path(run.folder, record.trial.key).is_file()
     assert 0 < len(asked) <= 24
     (trained,) = (r for r in made_so.all_records if r.trial.key == record.trial.key)
@@ -102,14 +102,14 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
 
 def checked(run: StoredRun, before: Record, explained: Record, job: Job) -> None:
     """Check that the report has it, the seconds add up, and nothing is computed again."""
-    from bench.inference.measuring.explained import to_explain
+    from bench.inference.measuring.explained import pending_explanations
 
     spent = {k: explained.seconds[k] for k in ("heatmaps", "neighbours")}
     total = before.seconds["total"] + sum(spent.values())
     assert explained.seconds["total"] == pytest.approx(total)
     every = (explained, *(r for r in run.all_records if r.trial.key != explained.trial.key))
     again = replace(run, all_records=every)
-    assert to_explain(again, job) == []
+    assert pending_explanations(again, job) == []
     findings = find(again)
     (found,) = findings.explanations.values()
     for mistake in findings.mistakes["tiny"]:
@@ -128,7 +128,7 @@ def asked_right(wrong: object, images: int) -> int:
 
 
 def test_damaged_arrays_of_another_trial_end_nothing(home: Path) -> None:
-    from bench.inference.measuring.explained import to_explain
+    from bench.inference.measuring.explained import pending_explanations
 
     run = pretrained(read_run(home / "results" / "r"))
     kept, other = sorted(
@@ -136,4 +136,4 @@ def test_damaged_arrays_of_another_trial_end_nothing(home: Path) -> None:
     )
     arrays_path(run.folder, other.trial.key).write_bytes(b"nothing")
     job = Job((kept.trial,), made.PROTOCOL, run.dataset, None, str(run.folder), "", 0)
-    assert [record for record, _ in to_explain(run, job)] == [kept]
+    assert [record for record, _ in pending_explanations(run, job)] == [kept]

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[3]
 WORK = """
 import os, signal
 from bench.inference.measuring.memory import IsolatedProcesses
-from bench.inference.measuring.memory import growth
+from bench.inference.measuring.memory import measure_growth
 from bench.system.memory import peak_memory
 
 def take(megabytes):
-    with growth() as grown:
+    with measure_growth() as grown:
         bytearray(b"x") * (megabytes * 10**6)
     return grown.nbytes
 

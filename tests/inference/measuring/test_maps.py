@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.inference.measuring.maps import NEIGHBOURS, principal, umap
+from bench.inference.measuring.maps import NEIGHBOURS, principal_components, umap
 from bench.models.backends.base import Array
 
 
 def test_the_first_component_is_the_one_that_varies_most() -> None:
     places = np.array([[4.0, 0], [-2, 0], [-2, 0], [0, 2], [0, -1], [0, -1]])
-    found, shares = principal(places[:, ::-1] + 1)
+    found, shares = principal_components(places[:, ::-1] + 1)
     np.testing.assert_allclose(found, places, atol=1e-12)
     np.testing.assert_allclose(shares, [0.8, 0.2])
 

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 ROOT = Path(__file__).resolve().parents[3]
 BEGIN = """
 import mmap, time
-from bench.inference.measuring.memory import growth
+from bench.inference.measuring.memory import measure_growth
 MB = 10**6
 
 def read(path):
@@ -25,7 +25,9 @@ def read(path):
 
 
 def _megabytes(block: str, before: str = "") -> float:
-    program = f"{BEGIN}{before}\nwith growth() as grown:\n    {block}\nprint(grown.nbytes / MB)"
+    program = (
+        f"{BEGIN}{before}\nwith measure_growth() as grown:\n    {block}\nprint(grown.nbytes / MB)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.statistics.timing import drift
 from bench.inference.measuring import timing
-from bench.inference.measuring.timing import TimedCall, interleave, share_done
+from bench.inference.measuring.timing import TimedCall, fraction_done, interleave
 from bench.models.backends.base import Array
 
 NOTHING = np.zeros(1)
@@ -42,8 +42,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def subject(clock: Clock, name: str, seconds: float, least: int = 64) -> TimedCall:
-    return TimedCall(clock.query(name, lambda n: seconds), NOTHING, seconds=1.0, least=least)
+def subject(clock: Clock, name: str, seconds: float, min_queries: int = 64) -> TimedCall:
+    return TimedCall(
+        clock.query(name, lambda n: seconds), NOTHING, seconds=1.0, min_queries=min_queries
+    )
 
 
 def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
@@ -59,7 +61,7 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
             raise MemoryError("no room")
         return 0.001
 
-    batch = TimedCall(clock.query("batch", fails_at), NOTHING, seconds=1.0, least=64)
+    batch = TimedCall(clock.query("batch", fails_at), NOTHING, seconds=1.0, min_queries=64)
     other = subject(clock, "other", 0.001)
     interleave([batch, other], between=lambda: None)
     assert batch.failure == "MemoryError: no room"
@@ -68,9 +70,9 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
 
 
 def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
-    slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, least=3)
+    slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, min_queries=3)
     interleave([slow, batch], between=lambda: None)
-    assert len(slow.timed) == timing.FOR_A_MEDIAN  # 5.5 s, where overtime allows 4
+    assert len(slow.timed) == timing.QUERIES_FOR_MEDIAN  # 5.5 s, where overtime allows 4
     assert len(batch.timed) == 3
 
 
@@ -78,7 +80,7 @@ def test_no_overtime_for_a_percentile_that_cannot_be_had(clock: Clock) -> None:
     can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.2)
     interleave([can, cannot], between=lambda: None)
     assert len(can.timed) == 64  # 3.84 s of four
-    assert len(cannot.timed) == timing.FOR_A_MEDIAN  # 64 of them would take 12.8 s
+    assert len(cannot.timed) == timing.QUERIES_FOR_MEDIAN  # 64 of them would take 12.8 s
 
 
 def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
@@ -93,7 +95,7 @@ def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> Non
 def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
     both = [subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)]
     shares: list[float] = []
-    interleave(both, between=lambda: shares.append(share_done(both)))
+    interleave(both, between=lambda: shares.append(fraction_done(both)))
     assert (shares[0], shares[-1]) == (0, 1)
     assert shares == sorted(shares)
     # A quarter of each one's second, in queries of 30 ms; 1 and 1.92 s are expected.
@@ -103,7 +105,7 @@ def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
 def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> None:
     # Each of the first ten queries takes a tenth longer than the next; then all take 1 ms.
     cooling = clock.query("a", lambda n: 0.001 * 1.1 ** max(0, 10 - n))
-    one = TimedCall(cooling, NOTHING, seconds=1.0, least=64)
+    one = TimedCall(cooling, NOTHING, seconds=1.0, min_queries=64)
     interleave([one], between=lambda: None)
     assert one.warmup[0] == pytest.approx(0.001 * 1.1**10)
     assert 10 < len(one.warmup) < 30
