@@ -225,7 +225,7 @@ def range_of(number: int) -> list[str]:
 def test_cells_of_the_matrix_lead_to_their_images(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:1], images=40)
     page = page_of(folder)
-    found = re.search(r'id="block-answers">(.*?)</script>', page)
+    found = re.search(r'id="data-predictions">(.*?)</script>', page)
     assert found is not None
     answers = json.loads(found.group(1))
     counts = matrix(data_of(page))[1]["opens"]

@@ -125,7 +125,7 @@ def test_the_comparison_as_a_page_and_as_markdown(tmp_path: Path) -> None:
     assert "| net        | test/00007.png |" in written
     content = page.read_text(encoding="utf-8")
     data = data_of(content)
-    assert data["contents"] == ["overview", "changes", "answers"]
+    assert list(data["sections"]) == ["overview", "changes", "answers"]
     row = data["sections"]["changes"]["blocks"][0]["rows"][0]
     assert [cell["text"] for cell in row][1:5] == ["accuracy", "96.00%", "86.00%", "-10.00 points"]
     assert '"7":"data:image/jpeg;base64,' in content

@@ -228,7 +228,8 @@ def test_a_new_section_is_one_file(
     assert np.asarray(points).tolist() == [[7, i] for i in range(len(findings.records))]
     (panel,) = page["sections"]["sevens"]["blocks"][2]["panels"]
     assert [mark["label"] for mark in panel["layers"][0]["marks"]] == list(findings.records)
-    assert page["contents"].index("sevens") == page["contents"].index("phases") + 1
+    names = list(page["sections"])
+    assert names.index("sevens") == names.index("phases") + 1
     out = io.StringIO()
     (section,) = (section for section in placed if section.name == "sevens")
     terminal.show([section], Console(file=out, width=80))

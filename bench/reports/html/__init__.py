@@ -66,8 +66,8 @@ def page_of(
     }
     return _document(
         f"{one_line(title)} – backbone-bench",
-        {"sections": drawn, "contents": list(drawn), "footer": footer},
-        {"answers": images, "pictures": embedded},
+        {"sections": drawn, "footer": footer},
+        {"predictions": images, "pictures": embedded},
     )
 
 
@@ -153,7 +153,7 @@ def _document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) ->
     yield from script_json(data)
     yield between
     for name, block in blocks.items():
-        yield f'<script type="application/json" id="block-{name}">'
+        yield f'<script type="application/json" id="data-{name}">'
         yield from script_json(block, BLOCK_DEPTH)
         yield "</script>\n"
     yield Template(after).substitute(script=script)

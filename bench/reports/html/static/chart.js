@@ -1,18 +1,18 @@
-/* Charts: a frame that is redrawn for each width, the key, and what a reader does with them. */
+/* Charts: frames that are redrawn for each width, the key, saving, tooltips and highlighting. */
 const PAPER = { page: 690, plate: 330 };
 const DRAWN_PLATES = 6;
 const MAX_BUTTONS = 8; // for more alternatives there is a menu
-const CHOSEN = new Map(); // the title of the alternative that is shown, by chart
+const CHOSEN = new Map(); // by chart: the title of the alternative that is shown
 
 function drawChart(spec, under) {
   const key = drawKey(spec);
   const body = element("div", { class: "chart-body" }, spec.choice ? drawAlternatives(spec, key) : [key, drawPanels(spec)]);
   const any = (test) => spec.panels.some(({ layers }) => layers.some(test));
-  const help = [any(({ opens, filled }) => opens || filled) && "A cell opens its images.",
-    any(({ kind, name }) => kind === "line" && name) && "Point at a chart or step through it with the arrow keys for the figures of an epoch."]
+  const help = [any(({ opens, filled }) => opens || filled) && "Click a cell to see its images.",
+    any(({ kind, name }) => kind === "line" && name) && "Point at a chart, or use the arrow keys in it, to read the figures of an epoch."]
     .filter(Boolean).map((text) => element("span", { class: "unprinted" }, ` ${text}`));
   return element("div", { class: "chart-block", id: `chart-${spec.name}` }, spec.title !== under && heading("h3", `chart-${spec.name}`, spec.title), body,
-    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note, help), savers(spec, body)));
+    element("div", { class: "chart-foot" }, element("p", { class: "soft small" }, spec.note, help), saveButtons(spec, body)));
 }
 
 function drawAlternatives(spec, key) {
@@ -25,22 +25,22 @@ function drawAlternatives(spec, key) {
     CHOSEN.set(spec.name, panel.title);
     document.dispatchEvent(new Event("chosen"));
     closeImages();
-    name.replaceChildren(named(panel.title));
+    name.replaceChildren(nameSpan(panel.title));
     note.textContent = panel.note ?? "";
     frame.redraw();
   };
   choose(spec.panels[0]);
-  // Paper has no menu: there the others follow the one that was chosen.
+  // Print has no menu: the other alternatives follow the chosen one.
   const others = element("div", { class: "plates" });
   window.addEventListener("beforeprint", () => others.replaceChildren(...spec.panels
     .filter((one) => one !== panel).slice(0, (spec.on_paper ?? 1) - 1).map((one) => drawPlate([one]))));
   window.addEventListener("afterprint", () => others.replaceChildren());
-  const several = spec.panels.length > 1 && (spec.panels.length > MAX_BUTTONS ? picker : choice)(spec.choice, spec.panels, choose);
+  const several = spec.panels.length > 1 && (spec.panels.length > MAX_BUTTONS ? choiceMenu : choiceButtons)(spec.choice, spec.panels, choose);
   return [element("div", { class: "tools" }, several), name, frame, key, note, others];
 }
 
-/* One panel, or those of one title next to each other: the first few at once, the others on demand or
-   in print. */
+/* A single panel, or a grid of panels grouped by title: the first few at once, the others on demand
+   and in print. */
 function drawPanels({ title, panels }) {
   if (panels.length === 1 && !panels[0].title) return chartFrame(title, () => panels[0]);
   const groups = [...new Set(panels.map((panel) => panel.title))].map((one) => panels.filter((panel) => panel.title === one));
@@ -59,12 +59,12 @@ function drawPanels({ title, panels }) {
 
 function drawPlate(panels) {
   const [{ title, about, note }] = panels;
-  return tagged(element("figure", { class: "plate" }, title && element("figcaption", {}, named(title)),
+  return setAbout(element("figure", { class: "plate" }, title && element("figcaption", {}, nameSpan(title)),
     panels.map((panel) => chartFrame([panel.y.title, title].filter(Boolean).join(" of "), () => panel)),
     note && element("p", { class: "soft small" }, note)), about);
 }
 
-/* A panel, drawn again whenever the width changes, and once for print. */
+/* A panel, redrawn whenever the width changes and for printing. */
 function chartFrame(label, panelNow) {
   const frame = element("div", { class: "chart" });
   let drawn = 0;
@@ -81,18 +81,18 @@ function chartFrame(label, panelNow) {
     if (!matchMedia("print").matches) update(Math.floor(entry.contentRect.width));
   }).observe(frame);
   frame.redraw = () => { const width = drawn; drawn = 0; update(width); };
-  // On paper the text of a chart that was drawn for a wide screen would be too small to read.
+  // In print, the text of a chart drawn for a wide screen would be too small to read.
   if (printing) update(PAPER.plate);
   window.addEventListener("beforeprint", () => {
     const width = Math.min(drawn, frame.closest(".plates") ? PAPER.plate : PAPER.page);
-    drawn = 0; // printed charts are lower, at any width
+    drawn = 0; // redraw at any width, because printed charts are less high
     update(width);
   });
   window.addEventListener("afterprint", () => update(Math.floor(frame.clientWidth)));
   return frame;
 }
 
-/* Tab reaches a chart, the arrow keys its marks: a map of hundreds of cells is one stop. */
+/* Tab reaches a chart, and the arrow keys move between its marks. */
 function stepThrough(drawing, across) {
   const points = [...drawing.querySelectorAll(".point")];
   points.forEach((point, index) => point.setAttribute("tabindex", index ? "-1" : "0"));
@@ -109,26 +109,26 @@ function stepThrough(drawing, across) {
   });
 }
 
-/* The key: every name of a layer once, as it is drawn. */
+/* The key, with each name of a layer once. */
 function drawKey({ panels }) {
   const layers = new Map(panels.flatMap((panel) => panel.layers).filter((layer) => layer.name).map((layer) => [layer.name, layer]));
   if (!layers.size) return null;
-  return element("ul", { class: "key" }, [...layers.values()].map((layer) => tagged(element("li", {},
+  return element("ul", { class: "key" }, [...layers.values()].map((layer) => setAbout(element("li", {},
     svg("svg", { viewBox: "0 0 30 13", "aria-hidden": "true" },
       (layer.kind === "line" || layer.joined) && svg("line", { class: lineLook(layer), x1: 0, x2: 30, y1: 6.5, y2: 6.5 }),
-      layer.kind === "points" && marker(15, 6.5, layer)), named(layer.name)), layer.joined && layer.name)));
+      layer.kind === "points" && drawMarker(15, 6.5, layer)), nameSpan(layer.name)), layer.joined && layer.name)));
 }
 
-/* Links that save what is seen of a chart. */
-function savers({ name, title }, body) {
+/* Buttons that save a chart as it is shown. */
+function saveButtons({ name, title }, body) {
   return element("div", { class: "savers unprinted" },
-    saver("SVG", title, () => saveFile(`${name}.svg`, "image/svg+xml", asSvg(title, body))),
-    saver("PNG", title, () => savePng(`${name}.png`, asSvg(title, body))));
+    saveButton("SVG", title, () => saveFile(`${name}.svg`, "image/svg+xml", asSvg(title, body))),
+    saveButton("PNG", title, () => savePng(`${name}.png`, asSvg(title, body))));
 }
 
 const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "opacity", "paint-order", "font-size", "font-weight", "font-family", "text-anchor", "visibility"];
 
-/* The title, drawings and captions of a chart, each where it is on the page, as one file. */
+/* The title, drawings and captions of a chart as one SVG, placed as on the page. */
 function asSvg(title, body) {
   const nodes = [...body.querySelectorAll("svg, .key .name, figcaption")];
   const boxes = nodes.map((node) => node.getBoundingClientRect());
@@ -170,7 +170,7 @@ function savePng(name, source) {
 const tip = element("div", { id: "tip", role: "tooltip", hidden: true });
 document.body.append(tip);
 
-function explained(node, title, lines) {
+function addTooltip(node, title, lines) {
   node.setAttribute("tabindex", "0");
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", [title, ...lines].join("; "));
@@ -197,14 +197,14 @@ function hideTip() {
 
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
 
-/* What is about the same backbone lights up together: its rows in tables, its marks in charts. */
-function tagged(node, about) {
+/* Rows of tables and marks of charts about the same backbone are highlighted together. */
+function setAbout(node, about) {
   if (about) node.dataset.about = about;
   return node;
 }
 
 let lit = null;
-function light(event) {
+function highlight(event) {
   const about = event.target.closest?.("[data-about]")?.dataset.about;
   if (about === lit) return;
   lit = about;
@@ -212,4 +212,4 @@ function light(event) {
   if (about) document.querySelectorAll(`[data-about="${CSS.escape(about)}"]`).forEach((node) => node.classList.add("lit"));
 }
 
-for (const name of ["pointerover", "focusin"]) document.addEventListener(name, light);
+for (const name of ["pointerover", "focusin"]) document.addEventListener(name, highlight);

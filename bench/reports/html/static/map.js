@@ -1,11 +1,11 @@
-/* Cells too many for texts, as of a confusion matrix of a thousand classes. */
+/* Heat maps with too many cells for texts, such as a confusion matrix of a thousand classes. */
 const SHADES = 8;
-const DOT = 1.5; // the least that is seen of a cell
-const REACH = 8; // of the pointer
+const DOT = 1.5; // smallest visible size of a cell, in pixels
+const REACH = 8; // distance from the pointer at which a cell is found, in pixels
 
-/* A path for each of a few shades. */
-function drawMap(layer, panel, place) {
-  const { x, y, across, step, frame: { left, right, top, floor } } = place;
+/* Draws all cells of a shade as one path. */
+function drawMap(layer, panel, layout) {
+  const { x, y, across, step, frame: { left, right, top, floor } } = layout;
   const { filled } = layer;
   const paths = Array.from({ length: SHADES }, () => "");
   for (let i = 0; i < filled.length; i += 3) {
@@ -14,10 +14,10 @@ function drawMap(layer, panel, place) {
   }
   return [svg("rect", { class: "band", x: left, y: top, width: right - left, height: floor - top }),
     ...paths.map((d, i) => svg("path", { class: "blue", "stroke-width": Math.max(DOT, step), opacity: (i + 1) / SHADES, d })),
-    mapReader(layer, panel.title, place)];
+    mapReader(layer, panel.title, layout)];
 }
 
-/* The cell nearest to the pointer is named, and opens its images; for the keyboard there is the table
+/* Names the cell nearest to the pointer; a click shows its images. For the keyboard there is the table
    below. */
 function mapReader({ filled }, label, { frame: { left, right, top, floor }, across, step }) {
   const cover = svg("rect", { class: "cover", x: left, y: top, width: right - left, height: floor - top });
@@ -32,7 +32,7 @@ function mapReader({ filled }, label, { frame: { left, right, top, floor }, acro
   };
   cover.addEventListener("pointermove", (event) => {
     const cell = nearest(event);
-    if (cell) showTip(new DOMRect(event.clientX, event.clientY - 4, 0, 8), cellTitle(block("answers"), ...cell), []);
+    if (cell) showTip(new DOMRect(event.clientX, event.clientY - 4, 0, 8), cellTitle(largeData("predictions"), ...cell), []);
     else hideTip();
   });
   cover.addEventListener("pointerleave", hideTip);

@@ -1,11 +1,10 @@
-/* The page: the top, the contents, and sections made of blocks: an explanation, then tables, lists and
-   charts in their order. */
+/* The page: its head, the contents, and the sections, each an explanation followed by its blocks. */
 const FEW_NOTES = 10, FEW_WARNINGS = 4, LONG_TABLE = 60;
 
-function blockSection(name) {
-  const { title, about, blocks } = DATA.sections[name];
+function drawSection({ title, about, blocks }) {
   const several = blocks.filter(({ kind, folded }) => kind === "table" && !folded).length > 1;
-  return { title, draw: () => [about && element("p", { class: "soft" }, coded(about)), blocks.map((one, place) => drawBlock(one, title, several || (place > 0 && blocks[place - 1].title !== one.title))).flat()] };
+  return [about && element("p", { class: "soft" }, withCode(about)),
+    blocks.flatMap((one, index) => drawBlock(one, title, several || (index > 0 && blocks[index - 1].title !== one.title)))];
 }
 
 function drawBlock(content, under, titled) {
@@ -23,7 +22,7 @@ function drawStatement({ sentence, certainty, lead, bars }) {
       certainty && element("p", { class: "certainty small" }, certainty)),
     bars.rows.length > 0 && element("div", { class: "bars" }, element("p", { class: "soft small" }, bars.title),
       element("dl", {}, bars.rows.map(([label, share, words]) => [
-        element("dt", {}, named(shortened(label, 40))),
+        element("dt", {}, nameSpan(shorten(label, 40))),
         element("dd", {}, element("span", { class: "bar", style: { width: `${100 * share}%` } }), words),
       ]))));
 }
@@ -34,7 +33,7 @@ function drawFacts({ title, items }) {
 }
 
 function drawWarnings({ items }) {
-  const list = (some) => some.map(([, text]) => element("li", {}, coded(text)));
+  const list = (some) => some.map(([, text]) => element("li", {}, withCode(text)));
   const rest = items.slice(FEW_WARNINGS);
   return element("aside", { "aria-label": "Warnings" },
     element("ul", { class: "warnings" }, list(items.slice(0, FEW_WARNINGS)),
@@ -42,25 +41,25 @@ function drawWarnings({ items }) {
 }
 
 function drawTable(spec) {
-  const about = spec.about && element("p", { class: "soft small" }, coded(spec.about));
+  const about = spec.about && element("p", { class: "soft small" }, withCode(spec.about));
   if (spec.follows) return [drawFollowing(spec)];
   if (!spec.folded) return [sortable(spec, spec.title), about];
   const long = spec.rows.length > LONG_TABLE || spec.rows.some((row) => row.some(({ image }) => image));
   const details = element("details", { class: long ? "long" : null }, element("summary", {}, spec.title));
   const fill = () => details.append(sortable(spec, spec.title), about || "");
-  if (long) whenOpened(details, fill); // made, and its pictures decoded, when it is first opened
+  if (long) details.addEventListener("toggle", fill, { once: true }); // on first opening
   else fill();
   return details;
 }
 
-/* The rows of the backbone that is chosen in a chart; paper has those of all, unless they are many. */
+/* A table with only the rows of the backbone chosen in a chart; all rows are printed unless they are many. */
 function drawFollowing(spec) {
   const place = element("div", {});
   const show = () => {
     const chosen = CHOSEN.get(spec.follows);
     const rows = spec.rows.filter(([{ text }]) => text === chosen).map((row) => row.slice(1));
-    place.replaceChildren(element("p", { class: "printed" }, named(chosen)),
-      rows.length ? sortable({ columns: spec.columns.slice(1), rows }, spec.title) : element("p", { class: "soft" }, `None of ${chosen}.`));
+    place.replaceChildren(element("p", { class: "printed" }, nameSpan(chosen)),
+      rows.length ? sortable({ columns: spec.columns.slice(1), rows }, spec.title) : element("p", { class: "soft" }, `None for ${chosen}.`));
   };
   document.addEventListener("chosen", show);
   window.addEventListener("beforeprint", () => { if (spec.rows.length <= LONG_TABLE) place.replaceChildren(sortable(spec, spec.title)); });
@@ -70,25 +69,25 @@ function drawFollowing(spec) {
 }
 
 function drawNotes({ title, items, more = 0, where = "", folded }) {
-  const list = element("ul", {}, items.map(([who, what]) => element("li", {}, who && [element("strong", {}, named(who)), ": "], coded(what))),
-    more > 0 && element("li", { class: "soft" }, `and ${more.toLocaleString("en")} more${where && ", "}`, coded(where)));
+  const list = element("ul", {}, items.map(([who, what]) => element("li", {}, who && [element("strong", {}, nameSpan(who)), ": "], withCode(what))),
+    more > 0 && element("li", { class: "soft" }, `and ${more.toLocaleString("en")} more${where && ", "}`, withCode(where)));
   if (!title) return list;
   const count = (items.length + more).toLocaleString("en");
   return element("details", { open: !folded && items.length <= FEW_NOTES }, element("summary", {}, `${title} (${count})`), list);
 }
 
-/* Text with names of files and options between backticks. */
-function coded(text) {
+/* Text whose parts between backticks are set as code. */
+function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
 }
 
 function drawCommands({ title, items }) {
   const lines = items.map(([about, command]) => element("div", { class: "command" },
-    about && element("div", { class: "soft small" }, about), copied(command)));
+    about && element("div", { class: "soft small" }, about), copyBlock(command)));
   return title ? element("details", {}, element("summary", {}, title), lines) : lines;
 }
 
-function copied(text) {
+function copyBlock(text) {
   const shown = element("pre", { tabindex: "0" }, text);
   const button = element("button", { class: "button", type: "button" }, "Copy");
   button.addEventListener("click", async () => {
@@ -96,7 +95,7 @@ function copied(text) {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      // Where a page may not write to the clipboard, the text is selected for the reader to copy.
+      // The page has no access to the clipboard: select the text, so that the reader can copy it.
       getSelection().selectAllChildren(shown);
       button.textContent = "Selected";
     }
@@ -105,34 +104,33 @@ function copied(text) {
   return element("div", { class: "row" }, shown, button);
 }
 
-/* Light or dark: as the system says, until the reader chooses. */
+/* Light or dark: the system's setting until the reader chooses. */
 function themeButton() {
   const root = document.documentElement;
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const button = element("button", { class: "button", type: "button" });
   const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-  const tell = () => { button.textContent = dark() ? "☀ Light" : "☾ Dark"; };
+  const update = () => { button.textContent = dark() ? "☀ Light" : "☾ Dark"; };
   button.addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";
-    tell();
-    document.dispatchEvent(new Event("theme"));
+    update();
   });
-  system.addEventListener("change", tell);
-  tell();
+  system.addEventListener("change", update);
+  update();
   return button;
 }
 
-const there = DATA.contents.filter((name) => name !== "overview").map((name) => ({ name, ...blockSection(name) }));
+const { overview, ...sections } = DATA.sections;
 document.body.prepend(
-  element("a", { class: "skip", href: "#main" }, "To the results"),
+  element("a", { class: "skip", href: "#main" }, "Skip to the results"),
   element("header", { class: "masthead column" },
-    element("div", { class: "line" }, element("h1", {}, named(DATA.sections.overview.title)), themeButton()),
-    DATA.sections.overview.blocks.map(drawBlock)),
+    element("div", { class: "line" }, element("h1", {}, nameSpan(overview.title)), themeButton()),
+    overview.blocks.map(drawBlock)),
   element("nav", { class: "contents", "aria-label": "Contents" }, element("ul", { class: "column" },
-    there.map(({ name, title }) => element("li", {}, element("a", { href: `#${name}` }, title))))),
-  element("main", { id: "main", class: "column", tabindex: "-1" }, there.map(({ name, title, draw }) =>
-    element("section", { id: name, "aria-label": title }, heading("h2", name, title), draw()))),
+    Object.entries(sections).map(([name, { title }]) => element("li", {}, element("a", { href: `#${name}` }, title))))),
+  element("main", { id: "main", class: "column", tabindex: "-1" }, Object.entries(sections).map(([name, section]) =>
+    element("section", { id: name, "aria-label": section.title }, heading("h2", name, section.title), drawSection(section)))),
   element("footer", { class: "column soft small" }, DATA.footer));
 
-// What a link leads to has moved since the browser looked for it, because the charts are drawn now.
+// The charts are drawn now, so the target of the link has moved since the browser scrolled to it.
 window.addEventListener("load", () => { if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView(); });

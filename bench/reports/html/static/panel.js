@@ -1,18 +1,18 @@
-/* One panel of a chart: axes, layers and the words next to them. */
+/* A panel of a chart: its axes, layers and texts. */
 const COLOURS = ["blue", "orange", "green", "red", "ink"];
 const NARROW = 560;
 const STRIP = 46;
 const CELL = { height: 26, width: 72 };
 const TWO_LINES = { height: 36, width: 54 };
-const FEW = { columns: 4, height: 62, width: 104 }; // that leave room for large words
-const MAP = 480; // the width of cells without texts
-const ASIDE = 5; // between the marks of two joined layers
+const FEW = { columns: 4, height: 62, width: 104 }; // up to so many columns have large cells
+const MAP = 480; // width of a heat map without texts
+const ASIDE = 5; // pixels between the marks of two joined layers
 
 const colourOf = ({ colour, kind }) => (colour === null || (kind === "line" && colour === undefined) ? "faint" : COLOURS[(colour ?? 0) % COLOURS.length]);
 const lineLook = (layer) => `line ${colourOf(layer)}${layer.dashed ? " dashed" : ""}`;
 
-/* Distinguished by shape as well as colour; from the sixth on, by a hollow shape. */
-function marker(x, y, layer, size = 0.3) {
+/* The marker of a layer: its own colour and shape; from the sixth layer on, hollow. */
+function drawMarker(x, y, layer, size = 0.3) {
   const index = layer.colour ?? 0;
   const name = colourOf(layer);
   const look = { stroke: `var(--${name})`, "stroke-width": 2, fill: layer.hollow || index >= COLOURS.length ? "var(--paper)" : `var(--${name})` };
@@ -29,37 +29,36 @@ function marker(x, y, layer, size = 0.3) {
 }
 
 function drawPanel(panel, width) {
-  const place = placed(panel, width);
-  const { x, y, frame, height } = place;
-  const children = [...drawSpans(panel, place), ...drawAxes(panel, place)];
+  const layout = layOut(panel, width);
+  const { x, y, frame, height } = layout;
+  const children = [...drawSpans(panel, layout), ...drawAxes(panel, layout)];
   const labels = [];
-  // Slightly shifted, so that no interval hides another.
+  // Joined layers are shifted, so that their intervals do not hide each other.
   const joined = panel.layers.filter((layer) => layer.joined && layer.marks.some((mark) => mark.interval));
   for (const layer of panel.layers) {
     const aside = joined.includes(layer) ? (joined.indexOf(layer) - (joined.length - 1) / 2) * ASIDE : 0;
-    if (layer.kind === "points") children.push(...drawPoints(layer, panel, place, aside, labels));
+    if (layer.kind === "points") children.push(...drawPoints(layer, panel, layout, aside, labels));
     else if (layer.kind === "line") children.push(...drawLine(layer, x, y, frame));
-    else if (layer.kind === "cells") children.push(...drawCells(layer, panel, place));
-    else children.push(drawSpread(layer, place));
+    else if (layer.kind === "cells") children.push(...drawCells(layer, panel, layout));
+    else children.push(drawSpread(layer, layout));
   }
-  const written = panel.strip && hasStrip(panel) ? [[frame.left, frame.floor, frame.left + 6 + textWidth(panel.strip), frame.floor + 16]] : [];
+  const written = frame.strip ? [[frame.left, frame.floor, frame.left + 6 + textWidth(panel.strip), frame.floor + 16]] : [];
   const lines = panel.layers.filter((layer) => layer.steps).flatMap((layer) => stepsOf(layer, x, y));
   children.push(...placeNames(labels, written, lines, [frame.left, frame.right, frame.top, frame.bottom]));
-  if (panel.layers.some((layer) => layer.kind === "line" && layer.name)) children.push(lineReader(panel, place));
+  if (panel.layers.some((layer) => layer.kind === "line" && layer.name)) children.push(lineReader(panel, layout));
   return { height, children };
 }
 
 const marksOf = (panel) => panel.layers.filter((layer) => layer.kind === "points").flatMap((layer) => layer.marks);
-const hasStrip = (panel) => marksOf(panel).some((mark) => mark.y === null);
 
-/* Where everything is: scales of both axes and the frame between them. */
-function placed(panel, width) {
+/* The layout of a panel: the scales of both axes and the frame between them. */
+function layOut(panel, width) {
   const rows = panel.y.names;
   const columns = panel.x.names;
   const cells = panel.layers[0].kind === "cells" && panel.layers[0];
   const above = rows && !cells && width < NARROW; // there is no room for names to the left
   const most = cells ? Math.max(60, width * 0.34) : 330;
-  const names = rows?.map((name) => fitted(name, most));
+  const names = rows?.map((name) => fitText(name, most));
   const left = !rows ? 46 : above ? 8 : Math.max(...names.map(textWidth)) + 14;
   const right = Math.min(width - 14, cells ? left + columns.length * cellWidth(cells, columns, width - 14 - left) : Infinity);
   const across = columns && (right - left) / columns.length;
@@ -94,7 +93,7 @@ function cellWidth(cells, columns, room) {
   return columns.length * Math.max(width, widest) <= room ? Math.max(width, widest) : width; // else names are turned
 }
 
-/* From values to places between two ends. */
+/* A function from the values of an axis to positions between two ends. */
 function scale({ low, high, log }, [from, to]) {
   const at = log ? Math.log : Number;
   const span = at(high) - at(low) || 1;
@@ -106,9 +105,9 @@ function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, h
   const children = [];
   if (strip) children.push(svg("rect", { class: "band", x: left, y: floor + 2, width: right - left, height: strip - 2 }), svg("text", { x: left + 6, y: floor + 13, "font-size": 10 }, panel.strip));
   if (columns) {
-    columns.forEach((name, i) => name && children.push(tagged(turned
-      ? svg("text", { class: "ink", transform: `translate(${x(i) + 4} ${bottom + 8}) rotate(-90)`, "text-anchor": "end" }, fitted(name, 150))
-      : svg("text", { class: "ink", x: x(i), y: bottom + 16, "text-anchor": "middle" }, fitted(name, across)), name)));
+    columns.forEach((name, i) => name && children.push(setAbout(turned
+      ? svg("text", { class: "ink", transform: `translate(${x(i) + 4} ${bottom + 8}) rotate(-90)`, "text-anchor": "end" }, fitText(name, 150))
+      : svg("text", { class: "ink", x: x(i), y: bottom + 16, "text-anchor": "middle" }, fitText(name, across)), name)));
   } else {
     let end = -Infinity;
     panel.x.ticks?.forEach((value, i) => {
@@ -121,8 +120,8 @@ function drawAxes(panel, { x, y, names, columns, above, frame, turned, across, h
     });
   }
   if (names) {
-    names.forEach((name, i) => name && children.push(tagged(above
-      ? svg("text", { class: "ink over", x: left, y: y(i) - 15 }, fitted(panel.y.names[i], right - left))
+    names.forEach((name, i) => name && children.push(setAbout(above
+      ? svg("text", { class: "ink over", x: left, y: y(i) - 15 }, fitText(panel.y.names[i], right - left))
       : svg("text", { class: "ink", x: left - 9, y: y(i) + 4, "text-anchor": "end" }, name), panel.y.names[i])));
   } else if (floor > top) {
     panel.y.ticks?.forEach((value, i) => children.push(svg("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }),
@@ -138,7 +137,7 @@ function drawSpans(panel, { x, columns, across, frame }) {
     const [from, to] = columns ? [frame.left + start * across, frame.left + end * across] : [x(start), x(end)];
     return [
       i % 2 && !columns && svg("rect", { class: "band", x: from, y: frame.top, width: to - from, height: frame.bottom - frame.top }),
-      to - from > 26 && svg("text", { x: from + 3, y: frame.top - 6, "font-size": 11 }, fitted(name, to - from - 4)),
+      to - from > 26 && svg("text", { x: from + 3, y: frame.top - 6, "font-size": 11 }, fitText(name, to - from - 4)),
     ].filter(Boolean);
   });
 }
@@ -152,14 +151,14 @@ function drawPoints(layer, panel, { x, y, frame }, aside, labels) {
   });
   const nodes = places.map(({ mark, px, py }, i) => {
     const node = svg("g", {}, whiskers[i] && ["hit", `whisker ${colourOf(layer)}`].map((look) => svg("path", { class: look, d: whiskers[i] })),
-      svg("circle", { class: "halo", cx: px, cy: py, r: 11, "pointer-events": "all" }), marker(px, py, layer, mark.size));
+      svg("circle", { class: "halo", cx: px, cy: py, r: 11, "pointer-events": "all" }), drawMarker(px, py, layer, mark.size));
     if (layer.labelled) {
       const [low, high] = mark.interval && mark.y !== null ? mark.interval.map(y) : [py, py];
-      labels.push({ text: fitted(mark.label, 190), about: mark.about ?? mark.label, x: px, y: py, low, high });
+      labels.push({ text: fitText(mark.label, 190), about: mark.about ?? mark.label, x: px, y: py, low, high });
     }
-    return mark.tip ? tagged(explained(node, mark.label, mark.tip), mark.about ?? panel.about ?? mark.label) : node;
+    return mark.tip ? setAbout(addTooltip(node, mark.label, mark.tip), mark.about ?? panel.about ?? mark.label) : node;
   });
-  return [layer.joined && svg("path", { class: lineLook(layer), d: path(places.map(({ px, py }) => [px, py])) }), ...nodes].filter(Boolean);
+  return [layer.joined && svg("path", { class: lineLook(layer), d: pathOf(places.map(({ px, py }) => [px, py])) }), ...nodes].filter(Boolean);
 }
 
 function drawLine(layer, x, y, frame) {
@@ -173,16 +172,16 @@ function drawLine(layer, x, y, frame) {
   });
   const alone = parts.filter((part) => part.length === 1 && !layer.steps);
   return [
-    svg("path", { class: lineLook(layer), d: parts.filter((part) => part.length > 1).map(path).join("") }),
-    // A line through one point would not be seen.
+    svg("path", { class: lineLook(layer), d: parts.filter((part) => part.length > 1).map(pathOf).join("") }),
+    // A line through a single point would be invisible.
     ...alone.map(([[cx, cy]]) => svg("circle", { cx, cy, r: 2.5, fill: `var(--${colourOf(layer)})` })),
   ];
 }
 
-function drawCells(layer, panel, place) {
-  const { x, y, across, step } = place;
-  if (!layer.texts) return drawMap(layer, panel, place);
-  // All or none: figures that only small ones have room for would mislead.
+function drawCells(layer, panel, layout) {
+  const { x, y, across, step } = layout;
+  if (!layer.texts) return drawMap(layer, panel, layout);
+  // A line of text is shown in all cells or in none: showing only the figures that fit would mislead.
   const widest = [0, 1].map((n) => Math.max(...[...new Set(layer.texts.flat().map((lines) => lines[n] ?? ""))].map(textWidth)));
   const along = ({ title }, name) => [title, name].filter(Boolean).join(" ");
   return layer.shades.flatMap((row, i) => row.map((shade, j) => {
@@ -196,22 +195,22 @@ function drawCells(layer, panel, place) {
       shown.map((line, n) => svg("text", { class: look, x: x(j), y: y(i) + 4 + (sizes[0] + 2) * (n - (shown.length - 1) / 2), "text-anchor": "middle", "font-size": sizes[n] }, line)));
     const span = panel.spans?.find(({ start, end }) => j >= start && j < end)?.name;
     const about = layer.about?.length === panel.y.names.length ? layer.about[i] : layer.about?.[j];
-    explained(node, along(panel.y, panel.y.names[i]), [[span, along(panel.x, panel.x.names[j])].filter(Boolean).join(", "), lines.join(", ") || "–"]);
-    if (layer.opens?.[i][j]) opensImages(node, panel.title, i, j, layer.opens[i][j]);
-    return tagged(node, about);
+    addTooltip(node, along(panel.y, panel.y.names[i]), [[span, along(panel.x, panel.x.names[j])].filter(Boolean).join(", "), lines.join(", ") || "–"]);
+    if (layer.opens?.[i][j]) openOnClick(node, panel.title, i, j, layer.opens[i][j]);
+    return setAbout(node, about);
   }));
 }
 
 function drawSpread({ row, ticks, label, tip, box }, { x, y, step, frame }) {
   const middle = y(row);
-  return tagged(explained(svg("g", {},
+  return setAbout(addTooltip(svg("g", {},
     svg("path", { class: "blue", "stroke-width": 1, opacity: 0.35, d: ticks.map((v) => `M${x(v).toFixed(1)} ${middle - 9}v18`).join("") }),
     box && svg("rect", { x: x(box[0]), y: middle - 9, width: Math.max(1, x(box[2]) - x(box[0])), height: 18, fill: "var(--blue)", "fill-opacity": 0.22, stroke: "var(--blue)", "stroke-width": 1.2 }),
     box && svg("line", { x1: x(box[1]), x2: x(box[1]), y1: middle - 12, y2: middle + 12, stroke: "var(--ink)", "stroke-width": 2.5 }),
     svg("rect", { class: "halo", x: frame.left, y: middle - step / 2 + 1, width: frame.right - frame.left, height: step - 2, rx: 4, "pointer-events": "all" })), label, tip), label);
 }
 
-/* Over lines: the figures of all at the place under the pointer or keyboard focus. */
+/* Shows the figures of all lines at the position of the pointer or the keyboard focus. */
 function lineReader(panel, { x, frame: { left, right, top, bottom } }) {
   const read = panel.layers.filter((layer) => layer.name);
   const at = new Map();
@@ -228,8 +227,8 @@ function lineReader(panel, { x, frame: { left, right, top, bottom } }) {
   const show = () => {
     const value = stops[stop];
     const span = panel.spans?.find(({ start, end }) => value > start && value <= end)?.name;
-    const title = [span, `${panel.x.title} ${plainNumber(value)}`].filter(Boolean).join(", ");
-    const lines = [...at.get(value)].map(([name, found]) => `${name}: ${found.map((one) => (panel.y.percent ? percent(one) : plainNumber(one))).join(", ")}`);
+    const title = [span, `${panel.x.title} ${value}`].filter(Boolean).join(", ");
+    const lines = [...at.get(value)].map(([name, found]) => `${name}: ${found.map((one) => (panel.y.percent ? percent(one) : one.toLocaleString("en", { maximumSignificantDigits: 4 }))).join(", ")}`);
     for (const end of ["x1", "x2"]) rule.setAttribute(end, x(value));
     rule.setAttribute("visibility", "visible");
     group.setAttribute("aria-valuenow", stop + 1);
@@ -256,7 +255,7 @@ function lineReader(panel, { x, frame: { left, right, top, bottom } }) {
   return group;
 }
 
-/* The boxes of a line's level and upright parts. */
+/* The boxes of the horizontal and vertical parts of a stepped line. */
 function stepsOf(layer, x, y) {
   return layer.x.slice(1).flatMap((value, i) => {
     const [from, to, before, after] = [x(layer.x[i]), x(value), y(layer.y[i]), y(layer.y[i + 1])];
@@ -264,8 +263,8 @@ function stepsOf(layer, x, y) {
   });
 }
 
-/* A free place next to each mark for its name, off lines and intervals if there is one; a name without
-   a place is only in the tooltip. */
+/* Places the name of each mark next to it, clear of lines and intervals if possible. A name without
+   room is only in the tooltip. */
 function placeNames(marks, written, lines, [left, right, top, bottom]) {
   const taken = [...written, ...marks.map((m) => [m.x - 8, m.y - 8, m.x + 8, m.y + 8])];
   const crossed = [...lines, ...marks.map((m) => [m.x - 2, m.high, m.x + 2, m.low])];
@@ -278,10 +277,10 @@ function placeNames(marks, written, lines, [left, right, top, bottom]) {
     const free = possible.find((b) => !overlaps(b, crossed)) ?? possible[0];
     if (!free) return null;
     taken.push([free[0] - 4, free[1], free[2] + 4, free[3]]);
-    return tagged(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);
+    return setAbout(svg("text", { class: "ink over", x: free[0], y: free[3] - 3 }, mark.text), mark.about);
   }).filter(Boolean);
 }
 
-function path(points) {
+function pathOf(points) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 }

@@ -1,8 +1,8 @@
-/* Tables: every column sorts, rows are filtered where some stand out, and where there is no room
-   for all columns the least important are hidden until the reader chooses them. */
+/* Tables: every column sorts, rows can be filtered by name and badge, and the least important columns
+   are hidden where there is no room, until the reader chooses them. */
 const MANY_ROWS = 15;
-const SHORT = 16; // characters of words that stay on one line
-const FEWEST_COLUMNS = 3; // fewer tell nothing: then the table scrolls
+const SHORT = 16; // characters of texts that stay on one line
+const FEWEST_COLUMNS = 3; // if fewer fit, the table scrolls
 
 function sortable(spec, about) {
   const name = Math.max(0, spec.columns.findIndex((column) => column.left));
@@ -14,7 +14,7 @@ function sortable(spec, about) {
     const filled = failed ? Math.max(name, cells.findLastIndex(({ text }) => text !== "–")) + 1 : cells.length;
     const nodes = cells.slice(0, filled).map((cell, index) => tableCell(spec.columns[index], cell, index === name ? { mark } : null, scales[index]));
     if (failed) {
-      // Across all columns without figures: in that of the names it would be a tall pile of words.
+      // The reason spans all columns without figures, because that of the names is too narrow.
       const reason = element("div", { class: "small reason" }, mark.about);
       if (filled === name + 1 || filled === cells.length) nodes[name].append(reason);
       else nodes.push(element("td", {}, reason));
@@ -22,11 +22,11 @@ function sortable(spec, about) {
     }
     return { cells, ...mark, label: cells[name].text, node: element("tr", { class: mark?.state }, nodes) };
   });
-  if (spec.columns[name].title === "Backbone") rows.forEach(({ node, label }) => tagged(node, label));
+  if (spec.columns[name].title === "Backbone") rows.forEach(({ node, label }) => setAbout(node, label));
   const body = element("tbody", {}, rows.map(({ node }) => node));
   const heads = spec.columns.map((column, index) => sortHead(column, (descending) => {
     heads.forEach((head, i) => { if (i !== index) head.removeAttribute("aria-sort"); });
-    // What failed is last in both directions.
+    // Failed rows are last in both directions.
     rows.sort((a, b) => (a.state === "failed") - (b.state === "failed") || compareCells(a.cells[index], b.cells[index], descending));
     body.append(...rows.map(({ node }) => node));
   }));
@@ -36,21 +36,21 @@ function sortable(spec, about) {
   const tools = element("div", { class: "tools" }, (rows.length > MANY_ROWS || badges.length > 0) && rowFilters(rows, badges));
   const outer = element("div", { class: "table-block" }, tools, frame);
   if (spec.columns.length > 4) tools.append(...columnChooser(spec.columns, name, table, frame, outer));
-  outer.append(element("div", { class: "savers unprinted" }, saver("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
+  outer.append(element("div", { class: "savers unprinted" }, saveButton("CSV", about, () => saveFile(`${fileName(about)}.csv`, "text/csv", asCsv(spec)))));
   return outer;
 }
 
-/* The figures of a table, not as they are written; an interval is three columns. */
+/* A table as CSV with unrounded figures; an interval takes three columns. */
 function asCsv({ columns, rows }) {
   const spread = columns.map((_, index) => rows.some((row) => row[index].ends));
   const cell = ({ text, value, ends }, index) => (spread[index] ? [1, 0, 2].map((end) => ends?.[end] ?? "") : [value ?? (text === "–" ? "" : text)]);
   const head = columns.flatMap(({ title }, index) => (spread[index] ? [title, `${title} low`, `${title} high`] : [title]));
-  return [head, ...rows.map((row) => row.flatMap(cell))].map((line) => `${line.map(quoted).join(",")}\r\n`).join("");
+  return [head, ...rows.map((row) => row.flatMap(cell))].map((line) => `${line.map(quoteCsv).join(",")}\r\n`).join("");
 }
 
-function quoted(value) {
+function quoteCsv(value) {
   if (typeof value === "number") return String(value);
-  // No text may start a formula in a spreadsheet.
+  // A text must not become a formula in a spreadsheet.
   const text = /^\s*[=+\-@]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -61,19 +61,19 @@ function tableCell(column, cell, head, scale) {
   if (head) {
     const { state, badge, about } = head.mark ?? {};
     return element("th", { ...attributes, scope: "row", title: state === "muted" ? about : null },
-      cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text),
+      cell.link ? element("a", { href: cell.link }, nameSpan(cell.text)) : nameSpan(cell.text),
       state === "chosen" && element("span", { class: "badge", title: about }, badge));
   }
   if (cell.image) {
-    const source = (block("pictures") ?? {})[cell.image];
+    const source = largeData("pictures")[cell.image];
     return element("td", attributes, source && element("img", { src: source, alt: "", decoding: "async" }));
   }
-  if (scale && cell.ends) return element("td", { class: "strip" }, strip(cell.ends, scale), cell.text);
-  if (column.left) return element("td", attributes, cell.link ? element("a", { href: cell.link }, named(cell.text)) : named(cell.text));
+  if (scale && cell.ends) return element("td", { class: "strip" }, drawStrip(cell.ends, scale), cell.text);
+  if (column.left) return element("td", attributes, cell.link ? element("a", { href: cell.link }, nameSpan(cell.text)) : nameSpan(cell.text));
   if (cell.value === undefined) return element("td", { class: "absent" }, cell.text);
   if (cell.opens) {
     const button = element("button", { type: "button", "aria-label": `${cell.text}, show the images` }, cell.text);
-    return element("td", attributes, opensImages(button, ...cell.opens, cell.value));
+    return element("td", attributes, openOnClick(button, ...cell.opens, cell.value));
   }
   const [mean, deviation] = cell.text.split(" ± ");
   return element("td", attributes, mean, deviation && element("span", { class: "deviation" }, ` ± ${deviation}`));
@@ -104,7 +104,7 @@ function compareCells(a, b, descending) {
   return turn * a.text.localeCompare(b.text);
 }
 
-/* Those that some rows have and others do not: hiding what all have would only empty the table. */
+/* Badges of some rows, but not of all: hiding all rows would empty the table. */
 function badgesOf(rows) {
   const found = new Set(rows.filter(({ state }) => state && state !== "chosen").map(({ badge }) => badge));
   return [...found].filter((badge) => rows.some((row) => row.badge !== badge));
@@ -112,7 +112,7 @@ function badgesOf(rows) {
 
 function rowFilters(rows, badges) {
   const hidden = new Set();
-  const said = element("span", { class: "soft small", role: "status" });
+  const status = element("span", { class: "soft small", role: "status" });
   const search = element("input", { class: "field", type: "search", placeholder: "Filter by name", "aria-label": "Filter rows by name", input: () => apply() });
   const apply = () => {
     const wanted = search.value.trim().toLowerCase();
@@ -121,7 +121,7 @@ function rowFilters(rows, badges) {
       node.hidden = hidden.has(badge) || !label.toLowerCase().includes(wanted);
       shown += !node.hidden;
     }
-    said.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
+    status.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
   };
   const boxes = badges.map((badge) => {
     const box = element("input", { type: "checkbox", checked: true, change: () => {
@@ -130,14 +130,14 @@ function rowFilters(rows, badges) {
     } });
     return element("label", {}, box, `${badge} (${rows.filter((row) => row.badge === badge).length})`);
   });
-  return [search, ...boxes, said];
+  return [search, ...boxes, status];
 }
 
 function columnChooser(columns, name, table, frame, outer) {
   const shown = columns.map(() => true);
-  const boxes = columns.map(({ title }, index) => element("input", { type: "checkbox", change: () => { chosen = true; show(index, boxes[index].checked); say(); } }));
+  const boxes = columns.map(({ title }, index) => element("input", { type: "checkbox", change: () => { chosen = true; show(index, boxes[index].checked); update(); } }));
   const summary = element("summary", {});
-  const whole = element("button", { class: "button", type: "button", hidden: true, click: () => { chosen = true; all(); say(); } }, "Show all columns");
+  const showAll = element("button", { class: "button", type: "button", hidden: true, click: () => { chosen = true; all(); update(); } }, "Show all columns");
   const menu = element("details", { class: "chooser unprinted", hidden: true }, summary,
     element("div", { class: "tools" }, columns.map(({ title }, index) => index !== name && element("label", {}, boxes[index], title))));
   let chosen = false;
@@ -151,9 +151,9 @@ function columnChooser(columns, name, table, frame, outer) {
       else cells[last].colSpan = Math.max(1, shown.slice(last).filter(Boolean).length);
     }
   };
-  const say = () => {
+  const update = () => {
     summary.textContent = `Columns (${shown.filter(Boolean).length} of ${columns.length})`;
-    whole.hidden = shown.every(Boolean);
+    showAll.hidden = shown.every(Boolean);
   };
   const all = () => columns.forEach((_, index) => show(index, true));
   const order = columns.map((_, index) => index).filter((index) => index !== name && columns[index].importance < 100)
@@ -171,7 +171,7 @@ function columnChooser(columns, name, table, frame, outer) {
       }
     }
     menu.hidden = shown.every(Boolean);
-    say();
+    update();
   };
   let width = 0;
   new ResizeObserver(([{ contentRect }]) => {
@@ -181,16 +181,16 @@ function columnChooser(columns, name, table, frame, outer) {
   }).observe(outer);
   window.addEventListener("beforeprint", () => { if (!chosen) all(); });
   window.addEventListener("afterprint", fit);
-  return [menu, whole];
+  return [menu, showAll];
 }
 
-/* All intervals of a column on one scale, so that they can be compared down the column. */
+/* One scale for all intervals of a column, so that they can be compared. */
 function stripScale(ends) {
-  const known = ends.filter(Boolean).flat().filter((end) => end !== null);
-  return known.length ? scale({ low: Math.min(...known), high: Math.max(...known) }, [6, 130]) : null;
+  const values = ends.filter(Boolean).flat().filter((end) => end !== null);
+  return values.length ? scale({ low: Math.min(...values), high: Math.max(...values) }, [6, 130]) : null;
 }
 
-function strip([low, middle, high], scale) {
+function drawStrip([low, middle, high], scale) {
   return svg("svg", { viewBox: "0 0 136 16", "aria-hidden": "true" },
     svg("line", { class: "blue whisker", x1: scale(low), x2: scale(high), y1: 8, y2: 8 }),
     [low, high].map((end) => svg("line", { class: "blue whisker", x1: scale(end), x2: scale(end), y1: 5, y2: 11 })),
