@@ -3,14 +3,14 @@
     import bench
 
     run = bench.run(backbones="all", dataset="photos/", seeds=3)
-    run.verdict.sentence             # which backbone to take, and how sure that is
-    run.table()                      # a pandas.DataFrame, one row a backbone
+    run.verdict.sentence             # which backbone to take, and what is undecided
+    run.table()                      # a pandas.DataFrame, one row per backbone
     run.predict("new/")              # classify images with the recommended model
-    bench.load_run("results/latest") # a run that was made before
-    bench.screen(backbones="zoo", dataset="photos/", budget="30m")  # many, of which few are run
+    bench.load_run("results/latest") # load an earlier run
+    bench.screen(backbones="zoo", dataset="photos/", budget="30m")  # probe many, run the best few
 
-This package is the harness. It never imports `backbones/`; those are plugins like any other.
-Importing it is cheap: each name is imported when it is first used.
+This package is the harness. It never imports `backbones/`, which are plugins like any other.
+Importing it is cheap: each public name is imported on first use.
 """
 
 from __future__ import annotations

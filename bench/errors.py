@@ -1,26 +1,26 @@
-"""Every error a user can meet, as one tree.
+"""All errors that a user may see, as one tree.
 
-    BenchError                 exit 1   something a user can act on; shown as one or two lines
+    BenchError                 exit 1   an error that the user can fix; shown as one or two lines
       UsageError               exit 2   the command line or a file it names is wrong
-        UnknownNameError       exit 2   a name that no registry holds
-        ProtocolError          exit 2   a protocol file that cannot be followed
-        PluginError            exit 2   a backbone plugin that cannot be loaded
-      DatasetError             exit 1   the images cannot be used as asked
-        NoDatasetError         exit 2   there is none of that name
+        UnknownNameError       exit 2   a name is not registered
+        ProtocolError          exit 2   a protocol file is invalid
+        PluginError            exit 2   a backbone plugin cannot be loaded
+      DatasetError             exit 1   the images cannot be used as requested
+        NoDatasetError         exit 2   no data set has that name
       WeightsError             exit 1   pretrained weights are missing or damaged
-        MissingWeightsError    exit 1   they are not available here
-      NotRankedError         exit 3   the run ranks nothing, so there is no best backbone
-      CheckError               exit 1   a backbone is not what its declaration says
+        MissingWeightsError    exit 1   pretrained weights are not available on this machine
+      NotRankedError           exit 3   the run ranks nothing, so there is no best backbone
+      CheckError               exit 1   a backbone does not match its declaration
       TrialError               exit 1   one trial cannot be run; it becomes a failed record
         DivergedError          exit 1   training diverged: the loss is no longer a number
       WorkerDiedError          exit 1   the process of a trial ended without a record
-        OutOfMemoryError       exit 1   it ran out of memory; smaller steps may fit
-        NodeLostError          exit 1   the machine that ran it was lost; another may do it
+        OutOfMemoryError       exit 1   the process ran out of memory; smaller steps may fit
+        NodeLostError          exit 1   the machine of a job was lost; another may run it
       StoppedError             exit 1   the executor was closed while the job ran
-      DetachedError            exit 0   nothing went wrong: jobs go on without this process
+      DetachedError            exit 0   not a failure: jobs continue without this process
 
-Messages say what was wrong, what was received and what to do, without a traceback. Anything that is
-neither a `BenchError` nor in `OS_ERRORS` is a bug of this program.
+Messages say what was wrong, what was received and what to do, without a traceback. Any error that
+is neither a `BenchError` nor in `OS_ERRORS` is a bug of this program.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import IntEnum
 
-FEW_NAMES = 8  # that fit into a message
+MAX_LISTED = 8  # names that fit into a message
 MAX_NEAREST = 3
 
 
 class Exit(IntEnum):
-    """How every command ends; `EXIT_CODES` says what each means."""
+    """Exit codes of all commands; `EXIT_CODES` describes them."""
 
     DONE = 0
     ERROR = 1
@@ -48,7 +48,7 @@ class Exit(IntEnum):
 EXIT_CODES: Mapping[Exit, str] = {
     Exit.DONE: "all done",
     Exit.ERROR: "an error, or `check` or `verify` found a difference",
-    Exit.USAGE: "the command line is wrong, or names what does not exist",
+    Exit.USAGE: "the command line is wrong, or names something that does not exist",
     Exit.INCOMPLETE: (
         "some trials failed, were skipped or are not comparable, or `predict` could not read an "
         "image"
@@ -59,7 +59,7 @@ EXIT_CODES: Mapping[Exit, str] = {
 
 
 class BenchError(Exception):
-    """Something the user can act on; its text is the whole message."""
+    """An error that the user can fix; its text is the whole message."""
 
     exit_code = Exit.ERROR
 
@@ -71,14 +71,13 @@ class UsageError(BenchError):
 
 
 class UnknownNameError(UsageError):
-    """A name that no registry has; the message lists the nearest matches, and all known names if
-    they are few."""
+    """A name is not registered; the message suggests similar names, and lists all if few."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
-        """`remedy`: the command that lists all known names; without it, the message does."""
+        """`remedy`: the command that lists all known names; if empty, the message lists them."""
         names = sorted(known)
         nearest = get_close_matches(name.lower(), names, n=MAX_NEAREST, cutoff=0.5)
-        many = bool(remedy) and len(names) > FEW_NAMES
+        many = bool(remedy) and len(names) > MAX_LISTED
         # If all names follow, the nearest one is enough of a hint.
         hint = f" Did you mean {_join_or(nearest if many else nearest[:1])}?" if nearest else ""
         listed = ", ".join(names) if names else "none"
@@ -87,15 +86,15 @@ class UnknownNameError(UsageError):
 
 
 class ProtocolError(UsageError):
-    """A protocol file that cannot be followed; the message names the key."""
+    """A protocol file is invalid; the message names the key."""
 
 
 class DatasetError(BenchError):
-    """The images cannot be used as asked."""
+    """The images cannot be used as requested."""
 
 
 class NoDatasetError(DatasetError):
-    """What the user names is not a data set."""
+    """No data set has the name that the user gave."""
 
     exit_code = Exit.USAGE
 
@@ -105,9 +104,10 @@ class WeightsError(BenchError):
 
 
 class MissingWeightsError(WeightsError):
-    """Weights that are not available: `what` is a backbone's own, `why` may be that of several.
+    """Pretrained weights are not available on this machine.
 
-    `temporary`: a download failed that may succeed when it is tried again.
+    `what` names the weights, `why` is the reason, which several backbones may share. `temporary`: a
+    download failed that may succeed when it is repeated.
     """
 
     def __init__(self, what: str, why: str, *, temporary: bool = False) -> None:
@@ -116,7 +116,7 @@ class MissingWeightsError(WeightsError):
 
 
 class PluginError(UsageError):
-    """A backbone plugin could not be loaded; the message names the file and the cause."""
+    """A backbone plugin cannot be loaded; the message names the file and the cause."""
 
 
 class NotRankedError(BenchError):
@@ -126,11 +126,11 @@ class NotRankedError(BenchError):
 
 
 class CheckError(BenchError):
-    """A backbone is not what its declaration says; the message is one check's reason."""
+    """A backbone does not match its declaration; the message is the reason of one check."""
 
 
 class TrialError(BenchError):
-    """One trial cannot be run; it becomes a failed record and the others go on."""
+    """One trial cannot be run; it becomes a failed record and the others continue."""
 
 
 class DivergedError(TrialError):
@@ -138,13 +138,13 @@ class DivergedError(TrialError):
 
 
 class WorkerDiedError(BenchError):
-    """The process of a trial ended without a record; the message says how."""
+    """The process of a trial ended without a record; the message says how it ended."""
 
 
 class OutOfMemoryError(WorkerDiedError):
     """The process of a trial ran out of memory; the remaining trials may need less.
 
-    `parts`: that it took each batch in, as another command may have chosen them.
+    `parts`: the number of parts into which the process split each batch.
     """
 
     def __init__(self, message: str, *, parts: int = 1) -> None:
@@ -153,7 +153,7 @@ class OutOfMemoryError(WorkerDiedError):
 
 
 class NodeLostError(WorkerDiedError):
-    """The events of a job stopped before its end: its machine, or the way to it, was lost."""
+    """The machine of a job, or the connection to it, was lost before the job's end."""
 
 
 class StoppedError(BenchError):
@@ -161,7 +161,7 @@ class StoppedError(BenchError):
 
 
 class DetachedError(BenchError):
-    """The run is not at its end, but what is left goes on without this process."""
+    """The run is not complete, but its jobs continue without this process."""
 
     exit_code = Exit.DONE
 
@@ -171,7 +171,7 @@ def _join_or(names: Sequence[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-PERMISSION_REMEDY = "make it yours to read and write, or name another folder (--results, --cache)"
+PERMISSION_REMEDY = "make it readable and writable, or name another folder (--results, --cache)"
 OS_ERRORS: Mapping[int, tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "free some (`cache clear` frees the cache)"),
     errno.EDQUOT: ("the disk quota is used up", "free some space or have it raised"),
@@ -191,8 +191,7 @@ OS_ERRORS: Mapping[int, tuple[str, str]] = {
 
 
 def os_error_text(error: BaseException) -> str:
-    """Return what the operating system refused and what to do; empty for errors that a user cannot
-    fix."""
+    """Return an operating-system error as a message with a remedy; "" if a user cannot fix it."""
     if not isinstance(error, OSError) or (error.errno or 0) not in OS_ERRORS:
         return ""
     what, remedy = OS_ERRORS[error.errno or 0]
@@ -201,7 +200,7 @@ def os_error_text(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the text of an error in one line; a plugin's error may raise another one instead."""
+    """Return the text of an error in one line, even if a plugin's error fails to give one."""
     try:
         return " ".join(str(error).split())
     except Exception as second:
@@ -209,10 +208,10 @@ def one_line(error: BaseException) -> str:
 
 
 def failure_reason(error: Exception) -> str:
-    """Return any error as the reason in a record."""
+    """Return the text of any error, as a record's `reason`."""
     if isinstance(error, BenchError):
         text = str(error)
     else:
         text = os_error_text(error) or f"{type(error).__name__}: {one_line(error)[:500]}"
-    # It may name a file, whose name need not be valid text, which tables and terminals need.
+    # It may contain a file name that is not valid Unicode, which tables and terminals refuse.
     return text.encode(errors="backslashreplace").decode()

@@ -1,9 +1,9 @@
-"""Registries: dictionaries with good errors, and the loading of plugins that fill them.
+"""Registries: dictionaries of named items, and the loading of plugins that fill them.
 
-A registry knows only the name of an item. A backbone may also be found by a source of backbones,
-when its name is first used. `load_plugins` imports the installed entry points and the
-files that a user names. A plugin that fails leaves nothing in any registry: an installed one is
-reported and the rest still load, one that the user named is an error.
+A backbone may also come from a backbone source, which declares it when its name is first used.
+`load_plugins` imports the installed entry points and the files that a user names. A plugin that
+fails leaves nothing in any registry: an installed one is reported and the others still load; one
+that the user named raises an error.
 """
 
 from __future__ import annotations
@@ -41,8 +41,11 @@ class Named(Protocol):
 
 
 class Optional(Named, Protocol):
-    """Something that works only where its `modules` are, and only on the Keras backend that is one
-    of them, if one is; `install` is what to `pip install`."""
+    """An item that needs optional packages.
+
+    `modules` are the modules to import; if one of them is a Keras backend, the item works on that
+    backend only. `install` is the argument of `pip install`.
+    """
 
     @property
     def modules(self) -> tuple[str, ...]: ...
@@ -55,19 +58,19 @@ T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
-    """Named things, in the order they were added."""
+    """Named items, in the order in which they were added."""
 
     every: ClassVar[WeakSet[Registry[Any]]] = WeakSet()
 
     def __init__(self, kind: str, *, listed_by: str = "") -> None:
-        """`listed_by`: the command that shows all, for the error about an unknown name."""
+        """`listed_by`: the command that lists all items, for the error about an unknown name."""
         self.kind, self._listed_by = kind, listed_by
         self._items: dict[str, T] = {}
-        self._added_by: dict[str, str] = {}  # modules
+        self._added_by: dict[str, str] = {}  # item name to module name
         self.every.add(self)
 
     def add(self, item: T) -> T:
-        """Register `item`; a second one of the same name is an error, not a replacement."""
+        """Register `item`; BenchError if its name is taken."""
         if item.name in self._items:
             raise BenchError(
                 f"{self.kind} {item.name!r} is registered twice; give one another name."
@@ -96,12 +99,12 @@ class Registry(Generic[T]):
         return tuple(self._items)
 
     def remove(self, name: str) -> None:
-        """Forget one item; for tests that register their own."""
+        """Remove one item; for tests that register their own."""
         self._items.pop(name, None)
 
     def restore(self, before: Mapping[str, T]) -> None:
-        """Go back to earlier items, but keep what modules of this package have added since: they
-        are imported only once."""
+        """Restore the items of a `snapshot`, and keep those that modules of `bench` added since:
+        these modules are imported only once."""
         since = {
             name: item
             for name, item in self._items.items()
@@ -110,17 +113,18 @@ class Registry(Generic[T]):
         self._items = {**before, **since}
 
     def snapshot(self) -> Mapping[str, T]:
-        """Return the items as they are now, for `restore`."""
+        """Return a copy of the current items, for `restore`."""
         return dict(self._items)
 
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """Where backbones that nobody declared come from: `kerashub:PRESET` is found when it is named.
+    """A prefix of backbone names, such as `kerashub:`, whose backbones are declared on first use.
 
-    `name` ends in a colon. `describe` is called with what follows it, by the command alone, and
-    returns as text all that `declare` needs to know: `declare` is called with both, in the workers
-    of any machine too, reads no file and returns the backbone of that whole name.
+    `name` is the prefix and ends in a colon. `describe(rest)` gets the rest of a backbone's name
+    and returns, as text, all facts that `declare` needs; only the command's process calls it.
+    `declare(rest, description)` returns the backbone of the whole name. It is also called in
+    workers on other machines, so it must not read files.
     """
 
     name: str
@@ -135,11 +139,11 @@ BACKBONE_SOURCES: Registry[BackboneSource] = Registry("backbone source")
 
 
 class _Backbones(Registry[Backbone]):
-    """The backbones that were added, and those that a source finds by their names."""
+    """The registered backbones, and those that a backbone source declares by name."""
 
     def __init__(self) -> None:
         super().__init__("backbone", listed_by="`list zoo`")
-        self._described: dict[str, str] = {}  # what sources said of those that they found
+        self._described: dict[str, str] = {}  # backbone name to its source's description
 
     def __getitem__(self, name: str) -> Backbone:
         source = self._source(name)
@@ -152,11 +156,11 @@ class _Backbones(Registry[Backbone]):
         return source.declare(rest, self._described[name])
 
     def descriptions(self, names: Iterable[str]) -> dict[str, str]:
-        """Return what sources said of those of these backbones that they found."""
+        """Return the sources' descriptions of these backbones; registered ones have none."""
         return {name: self._described[name] for name in names if name in self._described}
 
     def describe(self, descriptions: Mapping[str, str]) -> None:
-        """Take what another process was told, so that no source is asked for it here."""
+        """Add descriptions from another process, so that no source is queried in this one."""
         self._described.update(descriptions)
 
     def __contains__(self, name: object) -> bool:
@@ -172,7 +176,7 @@ BACKBONES = _Backbones()
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:
-    """Return the callable that `"package.module:attribute"` names; a callable is returned as is."""
+    """Return the callable that `"package.module:attribute"` names, or a given callable itself."""
     if callable(reference):
         return reference
     module_name, _, attribute = reference.partition(":")
@@ -182,17 +186,17 @@ def resolve(reference: Reference) -> Callable[..., Any]:
     for part in attribute.split("."):
         target = getattr(target, part)
     if not callable(target):
-        raise BenchError(f"reference {reference!r} does not name something that can be called.")
+        raise BenchError(f"reference {reference!r} does not name a callable.")
     return target  # type: ignore[no-any-return]
 
 
 def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> list[PluginError]:
-    """Import every installed entry point, every module of the given packages, and every given file
-    or folder. What is named twice is loaded once.
+    """Import the installed entry points, the modules of `packages`, and the files of `paths`.
 
-    Return the installed ones that failed. A given file that cannot be loaded is raised instead.
+    A module that is named twice is loaded once. Return the errors of entry points and packages that
+    failed; PluginError if a file of `paths` cannot be loaded.
     """
-    from importlib.metadata import entry_points  # a third of the time that --help takes
+    from importlib.metadata import entry_points  # late: it takes a third of the time of --help
 
     broken, wrong = list[PluginError](), list[PluginError]()
     points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
@@ -216,12 +220,12 @@ def load_plugins(paths: Iterable[Path] = (), packages: Iterable[str] = ()) -> li
 
 
 def names_in(text: str) -> list[str]:
-    """Return the names of `NAME,NAME`."""
+    """Return the names in a comma-separated text, `NAME,NAME`."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def lacking(kind: str, item: Optional) -> str:
-    """Return what an optional item lacks and how to provide it; "" where nothing."""
+    """Return what an optional item lacks and how to install it; "" if it can be used."""
     what = f"{kind} {item.name.removesuffix(':')} needs"
     missing = [module for module in item.modules if find_spec(module) is None]
     install = f"{', '.join(missing)}; install it with `pip install '{item.install}'`."
@@ -232,18 +236,18 @@ def lacking(kind: str, item: Optional) -> str:
 
 
 def backend_of(item: Optional) -> str:
-    """Return the Keras backend that an optional item needs; "" where any will do."""
+    """Return the Keras backend that an optional item needs; "" if it works on all."""
     return next((module for module in item.modules if module in KERAS_BACKENDS), "")
 
 
 def require(kind: str, item: Optional) -> None:
-    """Refuse an optional item whose packages are not installed."""
+    """Raise UsageError if an optional item's packages or Keras backend are missing."""
     if text := lacking(kind, item):
         raise UsageError(text)
 
 
 def import_modules(package: str) -> None:
-    """Import every file in a package's folder, by name, so that what they register is known."""
+    """Import all modules of a package, in order of name, so that they register their items."""
     for module in sorted(_modules_of(package)):
         importlib.import_module(module)
 
@@ -255,9 +259,9 @@ def _modules_of(package: str) -> list[str]:
 
 @contextmanager
 def _all_or_nothing(errors: list[PluginError], origin: str, module: str) -> Iterator[None]:
-    """Note what makes a plugin fail, and remove what it registered, in any registry.
+    """If a plugin fails inside, append its error to `errors` and remove all that it registered.
 
-    `module`: the plugin's own, or the package that it is part of.
+    `module`: the plugin's module, or the package that contains it.
     """
     before = {registry: registry.snapshot() for registry in Registry.every}
     try:

@@ -99,7 +99,7 @@ def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> N
     ("given", "said"),
     [
         ("input_size='224'", "input_size must be a whole number; got '224'"),
-        ("input_size=0", "input_size and minimum_size are 1 pixel or more; got 0 and 32"),
+        ("input_size=0", "input_size and minimum_size must be 1 pixel or more; got 0 and 32"),
         ("input_size=True", "input_size must be a whole number; got True"),
         ("input_size=32, stages='output'", "stages must be a tuple; got 'output'"),
         ("input_size=32, weights='http://x'", "weights must be 'imagenet', PackagedWeights or"),

@@ -1,8 +1,8 @@
-"""The training protocol: data, read from TOML, the same for every backbone in a run.
+"""The training protocol, read from a TOML file: the same for every backbone of a run.
 
 A protocol is a head, then phases in order. The TOML files in this folder ship with the program;
-any other may be given by its path. The types of the fields say what a file may hold: msgspec checks
-each value, and every mistake of a file is reported at once.
+any other may be given by its path. msgspec checks each value against the type of its field, and all
+mistakes of a file are reported at once.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ COUNTS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Head:
-    """What is put on top of the backbone."""
+    """The layers on top of the backbone: pooling, dense layers, dropout, output."""
 
     pooling: Pooling = "average"
-    # Units of the dense ReLU layers before the output.
+    # Units of each dense ReLU layer before the output.
     hidden: tuple[Annotated[int, Meta(ge=1, le=65536)], ...] = ()
     dropout: Annotated[float, Meta(ge=0, le=0.95)] = 0.0  # before the output
     output: Output = "auto"  # auto: one sigmoid unit for two classes, softmax for more
@@ -43,10 +43,10 @@ class Head:
 
 @dataclass(frozen=True)
 class Unfreeze:
-    """Which part of the backbone a phase trains."""
+    """The part of the backbone that a phase trains."""
 
     kind: Literal["none", "stages", "from_layer", "all"] = "none"
-    count: int = 0  # how many last stages, or the first trained layer's index
+    count: int = 0  # number of last stages, or index of the first trained layer
 
     def __str__(self) -> str:
         if self.kind == "stages":
@@ -58,12 +58,15 @@ class Unfreeze:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of the training images. `views`: how many are drawn and cached for each
-    image; 0 draws anew every epoch, at the cost of a pass through the frozen part."""
+    """Random augmentation of the training images.
 
-    flip: bool = False  # left-right, one time in two
+    `views`: how many augmented versions are drawn and cached for each image; 0 draws new ones in
+    every epoch, each of which needs a forward pass through the frozen part.
+    """
+
+    flip: bool = False  # left-right, with probability 1/2
     rotation: Annotated[float, Meta(ge=0, le=180)] = 0.0  # degrees, either way
-    shift: Annotated[float, Meta(ge=0, le=1)] = 0.0  # share of the width and height, either way
+    shift: Annotated[float, Meta(ge=0, le=1)] = 0.0  # fraction of width and height, either way
     shear: Annotated[float, Meta(ge=0, le=80)] = 0.0  # degrees, either way
     zoom: Annotated[float, Meta(ge=0, le=0.95)] = 0.0  # 0.2: between 0.8 and 1.2 times
     views: Annotated[int, Meta(ge=0, le=1000)] = 0
@@ -77,12 +80,13 @@ class Augment:
 
     @property
     def continuous(self) -> bool:
+        """Return whether there is more than a flip, so that an image has infinitely many views."""
         return any((self.rotation, self.shift, self.shear, self.zoom))
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when the monitored figure has not improved for `patience` epochs; keep the best."""
+    """Stop when `monitor` has not improved for `patience` epochs; keep the best weights."""
 
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
     patience: Annotated[int, Meta(ge=1, le=100_000)] = 3
@@ -90,7 +94,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training with one set of trainable weights."""
+    """One part of training with one set of trainable weights."""
 
     name: str
     epochs: Annotated[int, Meta(ge=1, le=100_000)]
@@ -110,13 +114,13 @@ class TrainingProtocol:
     summary: str
     head: Head
     phases: tuple[Phase, ...]
-    # For all backbones; None: each backbone's own.
+    # For all backbones; None: each backbone's own size.
     input_size: Annotated[int, Meta(ge=32, le=2048)] | None = None
     batch_size: Annotated[int, Meta(ge=1, le=65536)] = 32
 
     @property
     def digest(self) -> str:
-        """Return the content hash of all that affects training; the name and summary do not."""
+        """Return the hash of all fields that affect training: all but the name and summary."""
         facts = asdict(self)
         del facts["name"], facts["summary"]
         return hashlib.sha256(to_json(facts).encode()).hexdigest()[:16]
@@ -127,7 +131,7 @@ class TrainingProtocol:
 
 
 def load_protocol(name_or_path: str) -> TrainingProtocol:
-    """Return the protocol of that name, or the one in that TOML file."""
+    """Return the built-in protocol of a name, or the protocol in a TOML file."""
     path = Path(name_or_path)
     if path.suffix != ".toml":
         if name_or_path not in protocol_names():
@@ -137,13 +141,13 @@ def load_protocol(name_or_path: str) -> TrainingProtocol:
 
 
 def protocol_names() -> tuple[str, ...]:
-    """Return the names of the protocols that ship, `default` first."""
+    """Return the names of the built-in protocols, `default` first."""
     names = (path.stem for path in FOLDER.glob("*.toml"))
     return tuple(sorted(names, key=lambda name: (name != "default", name)))
 
 
 def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:
-    """Check `raw` key by key; all mistakes are raised together, each naming its key."""
+    """Return the protocol in parsed TOML; ProtocolError lists all mistakes with their keys."""
     what, reader = f"protocol {name}", _Reader()
     phases = raw.get("phases", [])
     if _is_table_list(phases):
@@ -154,18 +158,18 @@ def parse_protocol(raw: Mapping[str, Any], name: str) -> TrainingProtocol:
     if any(names.count(one) > 1 for one in names):
         reader.add_mistake(f"{what}: phases need different names, got {names}.")
     reader.finish(what)
-    assert isinstance(protocol, TrainingProtocol)  # else there was a mistake
+    assert isinstance(protocol, TrainingProtocol)  # otherwise `finish` has raised
     return protocol
 
 
 class _Reader:
-    """TOML tables read as dataclasses; every mistake is collected, each with its key."""
+    """Reads TOML tables as dataclasses, and collects all mistakes with their keys."""
 
     def __init__(self) -> None:
         self._mistakes: list[tuple[bool, str]] = []  # False: an unknown key
 
     def finish(self, what: str) -> None:
-        """Raise all mistakes, unknown keys first: a missing key is often a misspelt one."""
+        """Raise the collected mistakes, unknown keys first: a missing key is often misspelt."""
         found = [text for _, text in sorted(self._mistakes, key=lambda mistake: mistake[0])]
         if len(found) == 1:
             raise ProtocolError(found[0])
@@ -173,13 +177,13 @@ class _Reader:
             raise ProtocolError("\n  ".join([f"{what} has {len(found)} mistakes:", *found]))
 
     def add_mistake(self, text: str) -> None:
-        """Note a mistake."""
+        """Collect a mistake, other than an unknown key."""
         self._mistakes.append((True, text))
 
     def table(self, kind: Any, raw: Any, where: str, **given: Any) -> Any:
-        """Return the `kind` that the table `raw` describes, or None where it has mistakes.
+        """Return the table `raw` as a dataclass `kind`; None if it has mistakes.
 
-        `given`: fields that are not read from the table.
+        `where`: the table's key, for messages. `given`: fields that are not read from the table.
         """
         if not isinstance(raw, dict):
             return self._refuse(where, "a table", raw)
@@ -190,7 +194,7 @@ class _Reader:
             if name in raw:
                 values[name] = self._value(hints[name], raw[name], f"{where}.{name}")
             elif field.default is MISSING:
-                self.add_mistake(f"{where}.{name} is missing; every such table needs it.")
+                self.add_mistake(f"{where}.{name} is missing; it is required.")
         for key in raw:
             if key not in read:
                 text = f"{where}: {UnknownNameError('key', key, read)}"
@@ -235,7 +239,7 @@ def _is_table_list(raw: object) -> bool:
 
 
 def _describe_type(kind: inspect.Type) -> str:
-    """Return what a value must be, in words."""
+    """Return the description of an allowed value, for a message."""
     match kind:
         case inspect.IntType():
             return f"a whole number from {kind.ge} to {kind.le}"

