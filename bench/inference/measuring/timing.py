@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -155,6 +155,11 @@ class TimedCall:
             else min(self.min_queries, QUERIES_FOR_MEDIAN)
         )
 
+    def begin_warm_up(self) -> None:
+        """Make two queries: the first one of a batch size may compile something."""
+        with self._recording_failure():
+            self.warmup += [self._query(), self._query()]
+
     def warm_up(self) -> None:
         """Make queries until their time is stable, for at most `WARMUP_SHARE` of `seconds`."""
         with self._recording_failure():
@@ -191,7 +196,7 @@ class TimedCall:
         return time.perf_counter() - start
 
     def _is_warm(self) -> bool:
-        if sum(self.warmup) >= WARMUP_SHARE * self.seconds:
+        if self.failure or sum(self.warmup) >= WARMUP_SHARE * self.seconds:
             return True
         if len(self.warmup) < 2 * STABLE_WINDOW:
             return False
@@ -208,21 +213,43 @@ def prepare_calls(
     device: str,
     joules: Callable[[], float] | None,
 ) -> dict[int, TimedCall]:
-    """Return the calls to time for one model by batch size: 1, and larger ones as time allows."""
-    found = {}
+    """Return the calls to time for one model by batch size: 1, and larger ones as time allows.
+
+    Each larger batch is queried, to estimate the time of the next one.
+    """
+    found, known = dict[int, TimedCall](), {1: seconds_per_image}
     for batch in BATCH_SIZES[device]:
         single = batch == 1
-        expected = seconds_per_image * batch * (LARGE_BATCH_QUERIES + 1)
+        expected = _extrapolate(known, batch) * (LARGE_BATCH_QUERIES + 1)
         if not single and expected > LARGE_BATCH_OVERTIME * seconds:
             break
-        found[batch] = TimedCall(
+        timed = found[batch] = TimedCall(
             call=call,
             images=np.resize(images[:batch], (batch, *images.shape[1:])),
             seconds=seconds if single else LARGE_BATCH_SHARE * seconds,
             min_queries=SAMPLES_FOR_PERCENTILE[90] if single else LARGE_BATCH_QUERIES,
             joules=joules,
         )
+        if not single:
+            timed.begin_warm_up()
+            if timed.failure:
+                break
+            known[batch] = timed.warmup[-1]
     return found
+
+
+def _extrapolate(known: Mapping[int, float], batch: int) -> float:
+    """Estimate the seconds of a query from those of smaller batches, `known` by ascending size.
+
+    Time grows at most in proportion to the batch, on a GPU much less: the last two sizes tell.
+    """
+    *smaller, (size, seconds) = known.items()
+    estimates = [seconds * batch / size]
+    if smaller:
+        size_before, seconds_before = smaller[-1]
+        slope = max(0.0, (seconds - seconds_before) / (size - size_before))
+        estimates.append(seconds + slope * (batch - size))
+    return min(estimates)
 
 
 def interleave(calls: Sequence[TimedCall], between: Callable[[], None]) -> int:

@@ -10,7 +10,12 @@ import pytest
 
 from bench.analysis.statistics.timing import drift
 from bench.inference.measuring import timing
-from bench.inference.measuring.timing import TimedCall, fraction_done, interleave
+from bench.inference.measuring.timing import (
+    TimedCall,
+    fraction_done,
+    interleave,
+    prepare_calls,
+)
 from bench.models.backends.base import Array
 
 NOTHING = np.zeros(1)
@@ -110,6 +115,40 @@ def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> 
     assert one.warmup[0] == pytest.approx(0.001 * 1.1**10)
     assert 10 < len(one.warmup) < 30
     assert max(one.timed) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("seconds_of", "batches"),
+    [
+        (lambda images: 0.005 + 0.00002 * images, [1, 8, 32, 128, 512]),
+        (lambda images: 0.005 * images, [1, 8]),  # 4 queries of 32 images would take 0.64 s
+        (lambda images: max(0.008, 0.0005 * images), [1, 8, 32, 128]),  # 0.26 s for each of 512
+    ],
+    ids=["a GPU with room", "in proportion", "a GPU that is full"],
+)
+def test_a_batch_is_timed_if_the_two_before_it_promise_that_it_fits(
+    clock: Clock, seconds_of: Callable[[int], float], batches: list[int]
+) -> None:
+    def call(images: Array) -> Array:
+        clock.now += seconds_of(len(images))
+        return images
+
+    # A batch may take 0.3 s in all, with one query to warm up.
+    swept = prepare_calls(call, NOTHING, seconds_of(1), 0.1, "gpu", joules=None)
+    assert list(swept) == batches
+
+
+def test_a_batch_for_which_memory_is_short_is_the_last_of_a_sweep(clock: Clock) -> None:
+    def call(images: Array) -> Array:
+        clock.now += 0.001
+        if len(images) > 30:
+            raise MemoryError("no room")
+        return images
+
+    swept = prepare_calls(call, NOTHING, 0.001, 0.1, "gpu", joules=None)
+    interleave(list(swept.values()), between=lambda: None)
+    failures = {batch: timed.failure for batch, timed in swept.items()}
+    assert failures == {1: "", 8: "", 32: "MemoryError: no room"}
 
 
 def test_energy_is_that_of_the_timed_queries_only(clock: Clock) -> None:
