@@ -22,7 +22,7 @@ from pathlib import Path
 
 from planted import options, run
 
-from bench.analysis.mistakes import MAX_SHARED, Suspect, shared
+from bench.analysis.mistakes import MAX_SHARED, Suspect, shared_mistakes
 
 BAR = 0.6
 SPLITS = ("train", "validation", "test")
@@ -67,7 +67,7 @@ def main() -> None:
         found = run("planted-labels", images, place, arguments, asked, results=arguments.results)
     ids = found.run.dataset.splits["test"].ids
     tested = planted & set(ids)
-    suspects = shared(found.mistakes)
+    suspects = shared_mistakes(found.mistakes)
     print(f"{len(tested)} of {len(ids)} test images and {len(planted - tested)} others mislabelled")
     for label, wrong in found.mistakes.items():
         known = sum(ids[mistake.image] in tested for mistake in wrong)

@@ -26,7 +26,7 @@ import numpy as np
 from ours import ROOT
 
 import bench
-from bench.analysis.screening import load, rank_correlation
+from bench.analysis.screening import load_screening, rank_correlation
 from bench.registry import load_plugins
 
 FINALISTS = "3"
@@ -73,15 +73,15 @@ def keeps(arguments: argparse.Namespace, work: Path) -> None:
         table = bench.run(**choices, progress=False).findings.backbones
         final = dict(zip(table["label"], table["accuracy"], strict=True))
         run = bench.screen(**choices, progress=False)
-        found = load(run.folder)
+        found = load_screening(run.folder)
         assert found is not None  # it was made just now
-        left = found.rounds[-1].left
+        left = found.rounds[-1].remaining
         best = max(final, key=lambda label: final[label])
         lost = final[best] - max(final[name] for name in left)
         kept.append(lost <= WITHIN)
         ranks = [rank_correlation(one, final) for one in found.rounds]
         correlations.append([np.nan if rank is None else rank for rank in ranks])
-        after = [len(one.left) for one in found.rounds]
+        after = [len(one.remaining) for one in found.rounds]
         chance = found.dropped_best or 0.0
         print(
             f"split {split}: best {best} {final[best]:.2%}; left of {len(final)}: {after}; lost "

@@ -57,8 +57,8 @@ def screen(zoos: int, backbones: int, images: int, bias: float, seed: int = 0) -
             none = np.zeros((1, len(left)))
             correct = simulate(random, shown[None], none, 1, count).answers[0, :, 0]
             evidence = RoundEvidence.from_correct(correct)
-            stay = evidence.kept()
-            chance += (1 - chance) * evidence.chance(~stay, assumed)
+            stay = evidence.is_kept()
+            chance += (1 - chance) * evidence.p_best_dropped(~stay, assumed)
             left = left[stay]
             outcome.after_probes.append(len(left))
         outcome.finalists.append(outcome.after_probes.pop())

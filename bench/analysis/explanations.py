@@ -1,8 +1,9 @@
-"""What explains a backbone's mistakes: the parts of the image that speak for the answer, the
-nearest training images, and where the test images lie among each other.
+"""Explanations of a backbone's mistakes: heatmaps of the image regions that support the predicted
+class, the nearest training images, and a map of the test images by their features.
 
-The measuring process computes it with the kept model (`bench/inference/measuring/explained.py`) and
-stores it in the trial's arrays; here it is read. Of random weights there is none.
+The measuring process computes them with the kept model (`bench/inference/measuring/explained.py`)
+and stores them in the trial's arrays, where this module reads them. There are none for random
+weights.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAP_IMAGES, MAP, MAP_SHARES = "map_images", "map", "map_shares"
 UMAP = "map_umap"  # where it is installed
 ARRAYS = (IMAGES, ANSWERS, HEATMAPS, NEAREST, SIMILARITY, MAP_IMAGES, MAP, MAP_SHARES)
 
-# Of a heatmap where it is weakest and strongest, over an image; the page has them in `images.js`.
+# Colours of a heatmap where it is weakest and strongest; `images.js` has the same for the page.
 COLOURS = np.array([[12, 18, 48], [255, 170, 0]])
 OPACITY = 0.55
 
@@ -32,16 +33,16 @@ OPACITY = 0.55
 class Neighbour:
     """A training image, and the cosine of its features with those of a test image."""
 
-    image: int  # its place in the training split
+    image: int  # index in the training split
     similarity: float
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
-    """One test image that a backbone gets wrong."""
+class ImageExplanation:
+    """The explanation of one mistake."""
 
-    answer: int  # the class that the heatmap is of
-    heatmap: Floats  # rows x columns: the share of the strongest place that speaks for the answer
+    predicted: int  # the class that the heatmap is for
+    heatmap: Floats  # rows x columns: support for that class, 1 where it is strongest
     nearest: tuple[Neighbour, ...]
 
 
@@ -50,39 +51,39 @@ class EmbeddingMap:
     """Test images by the first two principal components of their features, and by UMAP."""
 
     images: Sequence[int]
-    places: Floats  # images x 2
-    shares: tuple[float, float]  # of the variance
-    umap: Floats | None = None  # the same images; None where it was not installed
+    places: Floats  # coordinates, images x 2
+    shares: tuple[float, float]  # fractions of the variance that the components explain
+    umap: Floats | None = None  # coordinates by UMAP; None: it was not installed
 
 
 @dataclass(frozen=True, eq=False)
 class Explanations:
-    """What one trained model of a backbone gave."""
+    """The explanations from one trained model of a backbone."""
 
     record: Record
     predictions: Predictions
-    images: Mapping[int, Explained]  # by place in the test split
+    images: Mapping[int, ImageExplanation]  # by index in the test split
     map: EmbeddingMap
 
-    def heatmap(self, image: int, answer: int) -> Floats | None:
-        """Return the heatmap of an image for this answer; other seeds may prefer another."""
+    def heatmap(self, image: int, predicted: int) -> Floats | None:
+        """Return the heatmap of an image for this class; `None` if there is none for it."""
         found = self.images.get(image)
-        return found.heatmap if found is not None and found.answer == answer else None
+        return found.heatmap if found is not None and found.predicted == predicted else None
 
 
 def explanations(evidence: Evidence, predictions: Predictions | None) -> Explanations | None:
-    """Return what a trial's model explains, if it was asked to."""
+    """Return the explanations of a trial; `None` if it has none."""
     arrays = evidence.arrays
     if predictions is None or not all(name in arrays for name in ARRAYS):
         return None
     each = zip(*(arrays[name] for name in ARRAYS[:5]), strict=True)
     images = {
-        int(image): Explained(
-            int(answer),
-            shares(heatmap),
+        int(image): ImageExplanation(
+            int(predicted),
+            normalise_heatmap(heatmap),
             tuple(Neighbour(int(i), float(s)) for i, s in zip(nearest, similar, strict=True)),
         )
-        for image, answer, heatmap, nearest, similar in each
+        for image, predicted, heatmap, nearest, similar in each
     }
     first, second = arrays[MAP_SHARES].tolist()
     found = arrays[MAP_IMAGES].tolist(), arrays[MAP], (first, second)
@@ -90,10 +91,9 @@ def explanations(evidence: Evidence, predictions: Predictions | None) -> Explana
     return Explanations(evidence.record, predictions, images, places)
 
 
-def shares(heatmap: NDArray[np.float64]) -> Floats:
-    """Return how much each place speaks for the answer, relative to the strongest; 0 where it
-    speaks against it."""
-    speaks = np.maximum(heatmap, 0.0)
-    most = speaks.max(initial=0.0)
-    found: Floats = speaks / most if most else speaks
+def normalise_heatmap(heatmap: NDArray[np.float64]) -> Floats:
+    """Return the heatmap scaled to a maximum of 1; negative values, evidence against, become 0."""
+    positive = np.maximum(heatmap, 0.0)
+    largest = positive.max(initial=0.0)
+    found: Floats = positive / largest if largest else positive
     return found

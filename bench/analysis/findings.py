@@ -16,7 +16,7 @@ from bench.analysis.explanations import Explanations
 from bench.analysis.learning import LearningCurves, learning_curves
 from bench.analysis.metrics.classification import Counts, Floats, Predictions, confusion_counts
 from bench.analysis.metrics.robustness import Robustness, mean_over_seeds
-from bench.analysis.mistakes import Mistake, mistakes
+from bench.analysis.mistakes import Mistake, find_mistakes
 from bench.analysis.runtimes import RuntimeFigures, measured_record
 from bench.analysis.scores import Contender, Score, compared_trials, contenders, score_trials
 from bench.analysis.sensitivity import Sensitivity, sensitivity
@@ -103,7 +103,7 @@ class Findings:
     @cached_property
     def mistakes(self) -> Mapping[str, tuple[Mistake, ...]]:
         """Return the test images that each label gets wrong in most of its seeds."""
-        return {label: mistakes(of) for label, of in self.predictions.items()}
+        return {label: find_mistakes(of) for label, of in self.predictions.items()}
 
     @cached_property
     def verdict(self) -> Verdict:

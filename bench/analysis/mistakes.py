@@ -1,8 +1,7 @@
-"""Which test images the backbones get wrong: the mistakes of each, those that all share, and the
+"""The test images that the backbones get wrong: the mistakes of each, those that all share, and the
 classes on which they differ.
 
-An image that every backbone gets wrong with high confidence usually has a wrong label. Only counts
-and ranks; the images are drawn in the reports.
+An image that every backbone gets wrong with high confidence usually has a wrong label.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ import numpy as np
 from bench.analysis.metrics.classification import Counts, Floats, Predictions
 
 MAX_CLASSES = 30  # whose recall is compared
-MAX_BACKBONES = 30
-MAX_PER_BACKBONE = 24  # mistakes of one backbone that are shown
-MAX_SHARED = 48  # images that all backbones get wrong that are shown
-MAX_COMPARED = 4  # backbones that are compared image by image, the first of the table
-MAX_ONE_RIGHT = 12  # images that only one of two gets right that are shown
+MAX_BACKBONES = 30  # whose recall is compared
+MAX_PER_BACKBONE = 24  # mistakes shown for one backbone
+MAX_SHARED = 48  # mistakes shown that all backbones share
+MAX_COMPARED = 4  # backbones compared image by image, the first of the table
+MAX_ONE_CORRECT = 12  # images shown that only one of two backbones predicts correctly
 
 
 @dataclass(frozen=True)
 class Mistake:
     """One test image that one backbone gets wrong in most of its seeds."""
 
-    image: int  # its place in the test split
+    image: int  # index in the test split
     true: int
-    predicted: int  # the class with the highest total confidence over the wrong seeds
-    confidence: float  # probability given to wrong answers, the mean over seeds; 0 where right
+    predicted: int  # the wrong class with the highest total confidence over the seeds
+    confidence: float  # of wrong predictions, mean over all seeds; a correct seed counts as 0
     wrong_seeds: int
     seeds: int
 
@@ -54,8 +53,8 @@ class Suspect:
         return max(votes, key=lambda label: votes[label])
 
 
-def mistakes(seeds: Sequence[Predictions]) -> tuple[Mistake, ...]:
-    """Return what one backbone gets wrong in most of its seeds, most confident first."""
+def find_mistakes(seeds: Sequence[Predictions]) -> tuple[Mistake, ...]:
+    """Return the images that one backbone gets wrong in most seeds, the most confident first."""
     if not seeds:
         return ()
     labels = seeds[0].labels
@@ -64,7 +63,7 @@ def mistakes(seeds: Sequence[Predictions]) -> tuple[Mistake, ...]:
     images = np.flatnonzero(2 * wrong.sum(axis=0) > len(seeds))
     predicted, wrong = predicted[:, images], wrong[:, images]
     confidence = np.where(wrong, [one.confidence[images] for one in seeds], 0.0)
-    # Of each seed's answer, over all seeds that gave it; of equally confident ones the first class.
+    # Total confidence of each seed's class over all seeds that predict it; the first class on ties.
     total = sum(c * (predicted == p) for c, p in zip(confidence, predicted, strict=True))
     chosen = np.where(total == total.max(axis=0), predicted, np.iinfo(predicted.dtype).max).min(0)
     mean = confidence.T.copy().mean(axis=1)
@@ -73,8 +72,8 @@ def mistakes(seeds: Sequence[Predictions]) -> tuple[Mistake, ...]:
     return tuple(map(Mistake, *(one[order].tolist() for one in columns), repeat(len(seeds))))
 
 
-def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
-    """Return what all of these backbones get wrong, by falling total confidence.
+def shared_mistakes(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
+    """Return the images that all of these backbones get wrong, by falling total confidence.
 
     A single backbone shares no mistakes.
     """
@@ -99,17 +98,17 @@ def shared(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Suspect, ...]:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """The test images of which one of two backbones gets right and the other wrong."""
+    """The test images that only one of two backbones predicts correctly."""
 
     first: str
     second: str
-    only_first: tuple[Mistake, ...]  # right by the first alone: the mistakes of the second
-    only_second: tuple[Mistake, ...]
+    only_first: tuple[Mistake, ...]  # mistakes of `second` that `first` predicts correctly
+    only_second: tuple[Mistake, ...]  # mistakes of `first` that `second` predicts correctly
     both_wrong: int
 
 
 def disagreements(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Disagreement, ...]:
-    """Return each pair of the first backbones, with their mistakes, most confident first."""
+    """Return the disagreements of every two of the first `MAX_COMPARED` backbones."""
     labels = list(by_backbone)[:MAX_COMPARED]
     found = []
     for first, second in combinations(labels, 2):
@@ -126,29 +125,33 @@ def disagreements(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[Disagre
     return tuple(found)
 
 
-def shown(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
-    """Return the test images that reports show: the worst of each backbone, of all together, and
-    those that one of two gets right."""
+def shown_images(by_backbone: Mapping[str, Sequence[Mistake]]) -> tuple[int, ...]:
+    """Return the indices of the test images that reports show.
+
+    The worst mistakes of each backbone, the worst shared ones, and disagreements.
+    """
     found = {m.image for each in by_backbone.values() for m in each[:MAX_PER_BACKBONE]}
-    found |= {suspect.image for suspect in shared(by_backbone)[:MAX_SHARED]}
+    found |= {suspect.image for suspect in shared_mistakes(by_backbone)[:MAX_SHARED]}
     for pair in disagreements(by_backbone):
         for side in (pair.only_first, pair.only_second):
-            found |= {mistake.image for mistake in side[:MAX_ONE_RIGHT]}
+            found |= {mistake.image for mistake in side[:MAX_ONE_CORRECT]}
     return tuple(sorted(found))
 
 
 @dataclass(frozen=True, eq=False)
 class ClassRecall:
-    """Classes x backbones, the hardest class first; NaN where a class has no images."""
+    """The recall of each class by backbone."""
 
-    classes: tuple[int, ...]
+    classes: tuple[int, ...]  # the hardest first
     labels: tuple[str, ...]
-    recall: Floats
+    recall: Floats  # classes x backbones; NaN: no images
 
 
 def class_recall(confusions: Mapping[str, Counts]) -> ClassRecall | None:
-    """Return the classes on which the backbones differ most, up to `MAX_CLASSES`; nothing for a
-    single backbone."""
+    """Return the recall of the `MAX_CLASSES` classes on which the backbones differ most.
+
+    `None` for a single backbone.
+    """
     labels = tuple(confusions)[:MAX_BACKBONES]
     if len(labels) < 2:
         return None

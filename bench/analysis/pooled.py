@@ -1,6 +1,6 @@
-"""Several trained models as one, which answers with the mean of their class probabilities.
+"""The evidence of an ensemble: several trained models whose class probabilities are averaged.
 
-Its evidence is made of theirs, so that every metric of a trial is also one of an ensemble.
+It has the form of a trial's evidence, so that every metric of a trial also works on an ensemble.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from bench.types import Record
 
 
 @dataclass(frozen=True, eq=False)
-class Pooled(Evidence):
-    """The evidence of one trial, or of an ensemble of several: its answers and its size; it was
-    never timed."""
+class PooledEvidence(Evidence):
+    """The evidence of one trial, or of an ensemble: predictions and size, without timings."""
 
     members: tuple[Record, ...] = ()
 
@@ -30,25 +29,26 @@ class Pooled(Evidence):
             return each[0]
         found: dict[str, Array] = {}
         for split in ("validation", "test"):
-            labels, answers = f"{split}_labels", f"{split}_probabilities"
-            if all({labels, answers} <= set(arrays) for arrays in each):
+            labels, predicted = f"{split}_labels", f"{split}_probabilities"
+            if all({labels, predicted} <= set(arrays) for arrays in each):
                 true = each[0][labels]
                 if all(np.array_equal(arrays[labels], true) for arrays in each):
-                    found |= {labels: true, answers: mean([one[answers] for one in each])}
+                    average = mean_probabilities([one[predicted] for one in each])
+                    found |= {labels: true, predicted: average}
         return found
 
 
-def mean(probabilities: Sequence[Array]) -> Array:
-    """Return the mean of the members' probabilities (images x classes): those of the ensemble."""
-    found: Array = np.mean(probabilities, axis=0)
+def mean_probabilities(members: Sequence[Array]) -> Array:
+    """Return the probabilities of an ensemble, from those of its members (images x classes)."""
+    found: Array = np.mean(members, axis=0)
     return found
 
 
-def pooled(run: StoredRun, members: Sequence[Record]) -> Pooled:
-    """Return the evidence of these trials together; of one, its own."""
+def pool_evidence(run: StoredRun, members: Sequence[Record]) -> PooledEvidence:
+    """Return the evidence of the ensemble of these trials; of a single trial, its own."""
     record = members[0]
     if len(members) > 1:
-        # The weights of the first that has none pretrained: then the answers mean nothing.
+        # If a member has random weights, so has the ensemble: its predictions are meaningless.
         record = min(members, key=lambda one: one.pretrained)
         record = replace(
             record,
@@ -64,4 +64,4 @@ def pooled(run: StoredRun, members: Sequence[Record]) -> Pooled:
             runtimes=(),
             session=None,
         )
-    return Pooled(record, run.dataset.classes, run.folder, members=tuple(members))
+    return PooledEvidence(record, run.dataset.classes, run.folder, members=tuple(members))

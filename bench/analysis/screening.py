@@ -1,11 +1,11 @@
-"""Which backbones a round of screening keeps, on what evidence, and what its choices may cost.
+"""Rounds of screening: which backbones are kept, and the estimated risk of dropping the best.
 
-The rule, on which images of one set each backbone answers rightly: all whose 95% paired interval
-reaches within `MARGIN` of the best are kept, and never fewer than `LEAST`. A round is biased: a
-probe on frozen features does not rank backbones as fine-tuning does, and no number of images
-corrects that, so an interval alone would drop too much. `benchmarks/screen_worlds.py` simulates how
-often the best is dropped. The rounds themselves are in `bench/execution/screen.py`, which keeps
-what they gave in the run's folder, in `screening.json`.
+A round keeps all backbones whose 95% interval, paired by image, reaches within `MARGIN` of the
+best, and never fewer than `MIN_KEPT`. An interval alone would drop too many, because a round is
+biased: a probe on frozen features does not rank backbones as fine-tuning does, and no number of
+images corrects that. `benchmarks/screen_worlds.py` simulates how often the best is dropped.
+`bench/execution/screen.py` runs the rounds and stores their results in `screening.json`, in the
+run's folder.
 """
 
 from __future__ import annotations
@@ -25,39 +25,43 @@ from bench.storage.run_folder import REWRITE_REMEDY, read_json
 
 FILE = "screening.json"
 MARGIN = 0.02
-LEAST = 6  # with 5, the best is dropped in up to 7% of simulated zoos of 40; with 6, in under 5%
+MIN_KEPT = 6  # with 5, the best is dropped in up to 7% of simulated zoos of 40; with 6, in under 5%
 DRAWS = 20_000
 BIAS = {"probes": 0.02, "head": 0.01}
-"""The standard deviation of the final accuracy around what a round shows, besides the sampling of
-images: what gave rank correlations of 0.87 and 0.97 in 12 configurations on 17 classes."""
+"""Standard deviation of the final accuracy around that of a round, without the sampling of images:
+the values that give the rank correlations of 0.87 and 0.97 observed in 12 configurations on 17
+classes."""
 
 
 @dataclass(frozen=True)
 class RoundEvidence:
-    """The accuracies of several backbones on the same images, and what is known of them."""
+    """The accuracies of several backbones on the same images, with their covariance."""
 
     accuracy: Values
-    covariance: Values  # of the accuracies, from the choice of images
-    units: int  # that were drawn independently: images, or groups of them
+    covariance: Values  # of the accuracies, from the sampling of images
+    units: int  # independent samples: images, or groups of them
 
     @classmethod
     def from_correct(
         cls, correct: NDArray[np.bool_], groups: NDArray[np.intp] | None = None
     ) -> RoundEvidence:
-        """Measure `correct` (backbones x images); the images of a group, such as copies, were not
-        drawn independently."""
+        """Compute the evidence from correct predictions (backbones, images).
+
+        `groups` has the group of each image; those of one group, such as copies, are not
+        independent.
+        """
         accuracy, images = correct.mean(axis=1), correct.shape[1]
-        apart = correct - accuracy[:, None]
+        residuals = correct - accuracy[:, None]
         units = images
         if groups is not None:
             _, numbers = np.unique(groups, return_inverse=True)
             units = int(numbers.max()) + 1
             summed = np.zeros((units, len(correct)))
-            np.add.at(summed, numbers, apart.T)
-            apart = summed.T
-        return cls(accuracy, apart @ apart.T / images**2, units)
+            np.add.at(summed, numbers, residuals.T)
+            residuals = summed.T
+        return cls(accuracy, residuals @ residuals.T / images**2, units)
 
-    def behind(self) -> tuple[Values, Values, Values]:
+    def gaps_to_best(self) -> tuple[Values, Values, Values]:
         """Return how far each is behind the best, with the ends of the 95% paired intervals."""
         best = int(self.accuracy.argmax())
         own = np.diag(self.covariance)
@@ -67,20 +71,19 @@ class RoundEvidence:
         low[best] = high[best] = 0.0
         return gap, low, high
 
-    def kept(self) -> NDArray[np.bool_]:
-        """Return which stay: within reach of the best, or as good as the one at place `LEAST`."""
-        _, low, _ = self.behind()
-        last = np.sort(self.accuracy)[-min(LEAST, len(low))]
-        stay: NDArray[np.bool_] = (low <= MARGIN) | (self.accuracy >= last)
-        return stay
+    def is_kept(self) -> NDArray[np.bool_]:
+        """Return which are kept: those within reach of the best, or among the first `MIN_KEPT`."""
+        _, low, _ = self.gaps_to_best()
+        last = np.sort(self.accuracy)[-min(MIN_KEPT, len(low))]
+        kept: NDArray[np.bool_] = (low <= MARGIN) | (self.accuracy >= last)
+        return kept
 
-    def chance(self, dropped: NDArray[np.bool_], bias: float) -> float:
-        """Estimate the chance that the best, as the whole protocol would show, is among the
-        dropped.
+    def p_best_dropped(self, dropped: NDArray[np.bool_], bias: float) -> float:
+        """Estimate the probability that the best backbone under the whole protocol is dropped.
 
-        The share of draws of all final accuracies in which it is. They are drawn around the
-        accuracies seen, with the covariance of the images and a `bias` of each backbone, and shrunk
-        towards their mean, as the most extreme owe part of that to luck.
+        Final accuracies are drawn around those of the round, with the covariance of the images and
+        a `bias` of each backbone, and shrunk towards their mean, because the most extreme ones are
+        partly due to chance. The result is the fraction of draws in which the best is dropped.
         """
         if not dropped.any() or dropped.all():
             return float(dropped.any())
@@ -98,9 +101,11 @@ class RoundEvidence:
         return float(dropped[draws.argmax(axis=1)].mean())
 
 
-def affordable(costs: Sequence[float], seconds: float) -> int:
-    """Return how many of these, in order, fit into the seconds; at least two, as the first alone
-    would be a choice that nothing checks."""
+def count_affordable(costs: Sequence[float], seconds: float) -> int:
+    """Return how many of these costs, in order, fit into the seconds.
+
+    At least two, because a single backbone would be compared with nothing.
+    """
     fitting = int(np.searchsorted(np.cumsum(costs), seconds, side="right"))
     return min(len(costs), max(2, fitting))
 
@@ -109,33 +114,33 @@ Outcome = Literal["goes on", "evidence", "budget", "failed"]
 
 
 @dataclass(frozen=True)
-class Screened:
-    """A backbone after a round; the last fields only where there is evidence of it."""
+class ScreenedBackbone:
+    """The result of one backbone in a round; no accuracy if it failed or is not pretrained."""
 
     name: str
     pretrained: bool
-    seconds: float  # that the round took of it, without what was in the cache
-    outcome: Outcome = "goes on"  # else what it was left out for
+    seconds: float  # spent on it in the round, without what was cached
+    outcome: Outcome = "goes on"  # or why it was dropped
     reason: str = ""  # why it failed
     accuracy: float | None = None
-    behind: float | None = None  # the best less this one
-    low: float | None = None  # of that, 95%
+    behind: float | None = None  # accuracy of the best less its own
+    low: float | None = None  # ends of the 95% interval of `behind`
     high: float | None = None
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round showed of all that entered it."""
+    """The results of one round."""
 
     name: str
-    images: int  # that it was judged on
-    candidates: tuple[Screened, ...]
-    dropped_best: float | None = None  # chance that the evidence left out the best; None: unknown
-    unaffordable_best: float | None = None  # the same, for the budget
+    images: int  # that accuracies were measured on
+    candidates: tuple[ScreenedBackbone, ...]
+    dropped_best: float | None = None  # P(the best was dropped on evidence); None: unknown
+    unaffordable_best: float | None = None  # P(the best was dropped for the budget)
 
     @property
-    def left(self) -> tuple[str, ...]:
-        """Return the names of those that go on, the most promising first."""
+    def remaining(self) -> tuple[str, ...]:
+        """Return the names of the backbones for the next round, the most promising first."""
         return tuple(one.name for one in self.candidates if one.outcome == "goes on")
 
     @property
@@ -145,44 +150,45 @@ class Round:
 
 @dataclass(frozen=True)
 class Screening:
-    """The rounds before the whole protocol, as `screening.json` keeps them."""
+    """The rounds before the whole protocol, as stored in `screening.json`."""
 
-    budget: str  # as it was given; "": none
+    budget: str  # as requested; "": none
     rounds: tuple[Round, ...]
-    unaffordable: tuple[str, ...] = ()  # left out by the budget before the first round
-    whole_seconds: float = 0.0  # that all backbones would take in full, estimated
+    unaffordable: tuple[str, ...] = ()  # dropped for the budget before the first round
+    whole_seconds: float = 0.0  # estimate for all backbones in full
 
     @property
     def dropped_best(self) -> float | None:
-        """Return the estimated chance that the best was left out, by any round."""
+        """Return the estimated probability that any round dropped the best; `None`: unknown."""
         chances = [c for r in self.rounds for c in (r.dropped_best, r.unaffordable_best)]
         known = [chance for chance in chances if chance is not None]
         return 1 - prod(1 - chance for chance in known) if known else None
 
 
-def judge(
+def judge_round(
     name: str,
-    entered: Sequence[Screened],
+    entered: Sequence[ScreenedBackbone],
     correct: Mapping[str, NDArray[np.bool_]],
-    allowed: Callable[[Sequence[str]], int],
+    count_allowed: Callable[[Sequence[str]], int],
     groups: NDArray[np.intp] | None = None,
 ) -> Round:
-    """Say who goes on: first what the evidence keeps, the most accurate first; then those with
-    random weights, of which nothing is known but times, in the order in which they entered. Of all
-    these, the first few that the budget has `allowed`.
+    """Decide which backbones remain after a round.
 
-    `correct` says which images each pretrained one that did not fail answers rightly.
+    Pretrained backbones that the evidence keeps come first, the most accurate first; then those
+    with random weights, which have no evidence, in the order in which they entered. Of all these
+    names, `count_allowed` returns how many the budget allows. `correct` has the correct predictions
+    of each pretrained backbone that did not fail, by image; `groups` is as in `RoundEvidence`.
     """
     failed = [replace(one, outcome="failed") for one in entered if one.reason]
     known = [one for one in entered if one.pretrained and not one.reason]
     unknown = [one for one in entered if not one.pretrained and not one.reason]
     images = max(map(len, correct.values()), default=0)
-    judged, evidence = list[Screened](), None
+    judged, evidence = list[ScreenedBackbone](), None
     if known:
         evidence = RoundEvidence.from_correct(
             np.stack([correct[one.name] for one in known]), groups
         )
-        columns = zip(evidence.accuracy, *evidence.behind(), evidence.kept(), strict=True)
+        columns = zip(evidence.accuracy, *evidence.gaps_to_best(), evidence.is_kept(), strict=True)
         judged = [
             replace(
                 one,
@@ -196,28 +202,30 @@ def judge(
         ]
     ranked = sorted(judged, key=lambda one: -(one.accuracy or 0.0))
     staying = [one for one in ranked if one.outcome == "goes on"] + unknown
-    number = allowed([one.name for one in staying])
+    number = count_allowed([one.name for one in staying])
     cut = {one.name for one in staying[number:]}
     listed = [*staying, *(one for one in ranked if one.outcome == "evidence")]
     listed = [replace(one, outcome="budget") if one.name in cut else one for one in listed]
     if evidence is None:
         return Round(name, images, (*listed, *failed))
 
-    def chance(which: Sequence[bool]) -> float:
-        return evidence.chance(np.array(which), BIAS[name])
+    def p_best_dropped(dropped: Sequence[bool]) -> float:
+        return evidence.p_best_dropped(np.array(dropped), BIAS[name])
 
     return Round(
         name,
         images,
         (*listed, *failed),
-        chance([one.outcome == "evidence" for one in judged]),
-        chance([one.name in cut for one in judged]),
+        p_best_dropped([one.outcome == "evidence" for one in judged]),
+        p_best_dropped([one.name in cut for one in judged]),
     )
 
 
 def rank_correlation(one: Round, final: Mapping[str, float]) -> float | None:
-    """Return Spearman's, of the accuracies in a round and the final ones, by name; nothing where
-    fewer than three have both, or all are alike."""
+    """Return Spearman's correlation of the accuracies in a round with the final ones, by name.
+
+    `None` if fewer than three backbones have both, or all accuracies are equal.
+    """
     accuracy = {each.name: each.accuracy for each in one.candidates}
     both = pd.DataFrame({"round": accuracy, "final": final}, dtype=float).dropna()
     if len(both) < 3 or (both.nunique() == 1).any():
@@ -225,6 +233,6 @@ def rank_correlation(one: Round, final: Mapping[str, float]) -> float | None:
     return float(np.corrcoef(both.rank().to_numpy().T)[0, 1])
 
 
-def load(folder: Path) -> Screening | None:
-    """Read the screening in a run's folder; None where there was none."""
+def load_screening(folder: Path) -> Screening | None:
+    """Read the screening stored in a run's folder; `None` if there was none."""
     return read_json(folder / FILE, Screening, f"Move it elsewhere: {REWRITE_REMEDY}")

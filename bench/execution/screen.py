@@ -4,7 +4,7 @@
     head      the first phase of the protocol on all images, judged on the validation set
     final     the whole protocol with all seeds, in the run's own folder
 
-After each round `judge` (`bench/analysis/screening.py`) selects the backbones for the next. The
+After each round `judge_round` (`bench/analysis/screening.py`) selects those for the next. The
 rounds before the final are runs with one trial per backbone, in `screening/` of the run's folder;
 their records are the only state, so a screening that was killed resumes where it stopped. The test
 set eliminates no backbone. Backbones with random weights skip the head round: their accuracy says
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.screening import FILE, MARGIN, Round, Screened, Screening, judge
+from bench.analysis.screening import FILE, MARGIN, Round, ScreenedBackbone, Screening, judge_round
 from bench.data import pixels, preparation
 from bench.data.audit.result import group_numbers
 from bench.data.listing import undecoded_dataset
@@ -101,7 +101,7 @@ class _Rounds:
         for number, name in enumerate(costs.rounds[:-1]):
             found = self._round(name, left, costs.rounds[number + 1 :])
             rounds.append(found)
-            left = found.left
+            left = found.remaining
             if not left:
                 reasons = [one.reason for one in found.candidates if one.reason]
                 raise NotRankedError(f"no backbone is left after the {name}: {reasons[0]}")
@@ -121,23 +121,23 @@ class _Rounds:
             digest = hashlib.sha256(repr((sample, groups)).encode()).hexdigest()
             folder = folder.with_name(f"{name}-{digest[:6]}")
         records = self._train(name, tuple(participants.values()), folder, job_fields, later)
-        entered, correct, expected = list[Screened](), dict[str, NDArray[np.bool_]](), 0.0
+        entered, correct, expected = list[ScreenedBackbone](), dict[str, NDArray[np.bool_]](), 0.0
         took = 0.0
         for key in entering:
             record = records.get(planned[key].trials[0].key)
             if record is None:  # it skips this round
-                entered.append(Screened(key, False, 0.0))
+                entered.append(ScreenedBackbone(key, False, 0.0))
                 continue
             seconds = record.seconds.get("total", 0.0) - record.seconds.get("reused", 0.0)
             pretrained = planned[key].weights is not None
-            entered.append(Screened(key, pretrained, seconds, reason=record.reason))
+            entered.append(ScreenedBackbone(key, pretrained, seconds, reason=record.reason))
             costs.spent += seconds
             if record.status == "ok":
                 took += record.seconds.get("total", 0.0)
                 expected += costs.by_round[name][key]
                 correct[key] = _correct(folder, record, len(self.images.dataset.classes))
         costs.pace = took / expected if expected else costs.pace
-        found = judge(
+        found = judge_round(
             name, entered, correct, costs.entry_limit(*later), np.array(groups) if groups else None
         )
         self._note(_summary(found))
@@ -215,7 +215,7 @@ def _summary(found: Round) -> str:
     by_outcome: dict[str, list[str]] = {}
     for one in found.candidates:
         by_outcome.setdefault(one.outcome, []).append(one.name)
-    text = f"{found.name}: {len(found.left)} of {len(found.candidates)} go on"
+    text = f"{found.name}: {len(found.remaining)} of {len(found.candidates)} go on"
     reasons = {
         "evidence": f"at least {100 * MARGIN:g} points behind the best",
         "budget": "left out by the budget",
@@ -226,4 +226,4 @@ def _summary(found: Round) -> str:
         for outcome, reason in reasons.items()
         if outcome in by_outcome
     ]
-    return "; ".join([f"{text} ({', '.join(found.left)})", *parts]) + "."
+    return "; ".join([f"{text} ({', '.join(found.remaining)})", *parts]) + "."

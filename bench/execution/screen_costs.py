@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench.analysis.format import counted, estimate
-from bench.analysis.screening import LEAST, affordable
+from bench.analysis.screening import MIN_KEPT, count_affordable
 from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN_COST
 from bench.execution.preparing import Preparation
 from bench.execution.progress import REPORT_SECONDS, RunListener, Schedule, make_schedule
@@ -92,7 +92,7 @@ class ScreeningCosts:
                 self.by_round[r].get(name, 0.0) for r in rounds[1:] for name in order[:2]
             )
             costs = [self.by_round[rounds[0]].get(name, 0.0) * self.pace for name in order]
-            return affordable(costs, self.request.seconds - self.spent - reserved * self.pace)
+            return count_affordable(costs, self.request.seconds - self.spent - reserved * self.pace)
 
         return limit
 
@@ -101,7 +101,7 @@ class ScreeningCosts:
 
         The later rounds are counted with the first backbones of `order`, as many as may be left.
         """
-        most = self.request.finalists or LEAST
+        most = self.request.finalists or MIN_KEPT
         rest = sum(self.by_round[r].get(name, 0.0) for r in later for name in order[:most])
         paced = {key: seconds * self.pace for key, seconds in trials.items()}
         return Schedule(paced, 0.0, rest * self.pace + REPORT_SECONDS)

@@ -14,7 +14,7 @@ from bench import __version__
 from bench.analysis.escape import file_names, shorten
 from bench.analysis.metrics.calibration import temperature
 from bench.analysis.metrics.classification import labels_and_probabilities
-from bench.analysis.pooled import pooled
+from bench.analysis.pooled import pool_evidence
 from bench.data import pixels
 from bench.errors import BenchError, UsageError
 from bench.inference import model_card
@@ -66,7 +66,7 @@ def export(
     something else than the model.
     """
     chosen = EXPORT_FORMATS[format_name]
-    evidence = pooled(run, [model.record for model in models])
+    evidence = pool_evidence(run, [model.record for model in models])
     require_one_size(evidence.members)
     trial = evidence.record.trial
     backbone = trial.name

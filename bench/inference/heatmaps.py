@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from bench.analysis.escape import file_names
-from bench.analysis.explanations import COLOURS, OPACITY, shares
+from bench.analysis.explanations import COLOURS, OPACITY, normalise_heatmap
 from bench.analysis.format import counted, milliseconds
 from bench.data.decode import Pixels
 from bench.errors import UsageError
@@ -110,7 +110,7 @@ def overlay(pixels: Pixels, heatmap: Array) -> Image.Image:
     image = Image.fromarray(pixels).convert("RGB")
     edge = max(MIN_EDGE, image.width)
     image = image.resize((edge, edge), Image.Resampling.BICUBIC)
-    small = Image.fromarray(shares(heatmap).astype(np.float32))
+    small = Image.fromarray(normalise_heatmap(heatmap).astype(np.float32))
     strength = np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))
     least, most = COLOURS
     colour = least + (most - least) * strength[..., None]

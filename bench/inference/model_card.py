@@ -9,7 +9,7 @@ from bench.analysis import format as fmt
 from bench.analysis.escape import markdown as safe
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import class_scores, confusion_matrix
-from bench.analysis.pooled import Pooled
+from bench.analysis.pooled import PooledEvidence
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
 from bench.storage.records import Evidence, StoredRun, weight_sources
@@ -29,7 +29,7 @@ FIGURES = (
 
 
 def text(
-    run: StoredRun, evidence: Pooled, about: About, file: str, checked: str, usage: str = ""
+    run: StoredRun, evidence: PooledEvidence, about: About, file: str, checked: str, usage: str = ""
 ) -> str:
     """Return the whole card as Markdown; `usage` is Python code that loads and calls the file."""
     sections = [
@@ -187,7 +187,7 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "95% interval of the accuracy (one model)", fmt.interval(low, high)
 
 
-def _limits(run: StoredRun, evidence: Pooled, about: About) -> str:
+def _limits(run: StoredRun, evidence: PooledEvidence, about: About) -> str:
     lines = [
         "It knows only these classes, and assigns one of them to any image.",
         "The figures hold for images like the test images; on others it may be less accurate.",

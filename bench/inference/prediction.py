@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.analysis.pooled import mean, pooled
+from bench.analysis.pooled import mean_probabilities, pool_evidence
 from bench.data.decode import BadImageError, Pixels, decode, decode_in_threads, unusable_reason
 from bench.data.sources.folder import filter_images, read_file, to_printable, walk_files
 from bench.errors import NotRankedError, UsageError
@@ -101,7 +101,7 @@ def model_of(run: StoredRun, *members: Record) -> PredictingModel:
     """Return the trained model of a record, or the ensemble of several, without loading weights."""
     from bench.analysis.metrics.calibration import temperature
 
-    fitted = temperature(pooled(run, members))
+    fitted = temperature(pool_evidence(run, members))
     return PredictingModel(run, members, fitted.value, fitted.reason)
 
 
@@ -178,7 +178,8 @@ def predict_batches(
             outputs = [
                 logits(np.stack([pixels[edge] for _, pixels in filled])) for edge, logits in members
             ]
-            found = mean([logits_to_probabilities(output[0]) for output in outputs])[: len(good)]
+            each = [logits_to_probabilities(output[0])[: len(good)] for output in outputs]
+            found = mean_probabilities(each)
             pictures = [""] * len(good)
             if draw is not None:
                 seen = [(path, pixels[members[0][0]]) for path, pixels in good]

@@ -142,11 +142,11 @@ def write_index(results: Path) -> Path:
 
 def shown_images(findings: Findings) -> dict[SplitName, Collection[int]]:
     """Return the indices, by split, of the images that the reports show as pictures."""
-    from bench.analysis.mistakes import shown
+    from bench.analysis.mistakes import shown_images
 
     each = findings.explanations.values()
     nearest = (near for one in each for image in one.images.values() for near in image.nearest)
-    return {"test": shown(findings.mistakes), "train": {near.image for near in nearest}}
+    return {"test": shown_images(findings.mistakes), "train": {near.image for near in nearest}}
 
 
 def show(shown: Iterable[Section], console: Console, only: str = "") -> None:

@@ -12,7 +12,7 @@ from synthetic import Net
 from user import Ended, User, in_process
 
 from bench import reports
-from bench.analysis.screening import Screening, load
+from bench.analysis.screening import Screening, load_screening
 from bench.errors import WorkerDiedError
 from bench.execution.request import ScreenRequest
 from bench.training.job import Job
@@ -59,7 +59,7 @@ class Somebody(User):
 
     @property
     def found(self) -> Screening:
-        found = load(self.results / "r")
+        found = load_screening(self.results / "r")
         assert found is not None
         return found
 
@@ -177,7 +177,7 @@ def test_a_budget_of_time_leaves_two_for_each_round(user: Somebody) -> None:
     assert ended.returncode == 0, ended.stderr
     assert executor.asked == {"probes": 2, "head": 2, "final": 2}
     assert len(user.found.unaffordable) == 6
-    assert "Not even probed, for the budget" in user.report()
+    assert "Not probed, because of the budget" in user.report()
 
 
 def test_a_probe_that_fails(user: Somebody) -> None:
@@ -203,7 +203,7 @@ def test_random_weights_are_no_evidence(user: Somebody) -> None:
     assert {one.accuracy for one in probes.candidates} == {None}
     assert user.trained() == ["efficientnetb0", "mobilenetv2"]  # the cheapest
     assert user.found.dropped_best is None
-    assert "only the budget left any out, by their times" in user.report()
+    assert "backbones were dropped only for the budget, by times" in user.report()
 
 
 @pytest.mark.parametrize("budget", ["1", "0", "2.5", "soon", "-3", "30x"])

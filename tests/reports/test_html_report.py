@@ -18,7 +18,7 @@ from PIL import Image
 from synthetic import SIX, Net, make_run
 
 from bench.analysis.findings import Findings, find
-from bench.analysis.mistakes import shown
+from bench.analysis.mistakes import shown_images
 from bench.data import thumbnails
 from bench.reports import html, sections
 from bench.reports.html import script_json
@@ -256,7 +256,7 @@ def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Pat
     noise = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "JPEG", quality=80)
-    places = shown(findings.mistakes)
+    places = shown_images(findings.mistakes)
     assert len(places) > 50
     (folder / thumbnails.FOLDER).mkdir()
     for place in places:

@@ -16,7 +16,13 @@ from synthetic import Net, answers, judged, make_run, write_records
 from bench import reports as report
 from bench.analysis.findings import Findings, find
 from bench.analysis.metrics.classification import Predictions
-from bench.analysis.mistakes import Mistake, disagreements, mistakes, shared, shown
+from bench.analysis.mistakes import (
+    Mistake,
+    disagreements,
+    find_mistakes,
+    shared_mistakes,
+    shown_images,
+)
 from bench.data import thumbnails
 from bench.data.pixels import KIND, cache_parts
 from bench.reports.blocks import Table
@@ -44,10 +50,10 @@ def brief(found: Any) -> list[tuple[int, float]]:
 
 def test_the_most_confident_mistake_comes_first() -> None:
     one = predictions([0, 0, 1, 1], (1, 0.6), (0, 0.9), (0, 0.95), (1, 0.8))
-    found = mistakes([one])
+    found = find_mistakes([one])
     assert brief(found) == [(2, 0.95), (0, 0.6)]
     assert (found[0].true, found[0].predicted, found[0].wrong_seeds, found[0].seeds) == (1, 0, 1, 1)
-    assert mistakes([]) == ()
+    assert find_mistakes([]) == ()
 
 
 def test_seeds_that_are_more_confident_together_decide_what_an_image_was_taken_for() -> None:
@@ -58,7 +64,7 @@ def test_seeds_that_are_more_confident_together_decide_what_an_image_was_taken_f
         predictions(labels, (2, 0.5), (0, 0.9), (1, 0.9)),
     )
     # Equally confident ones: the first class. Right in most seeds is no mistake.
-    found = mistakes(seeds)
+    found = find_mistakes(seeds)
     assert [(m.image, m.predicted, m.wrong_seeds) for m in found] == [(0, 2, 3), (1, 2, 2)]
     assert [m.confidence for m in found] == pytest.approx([1.9 / 3, 1.2 / 3])
 
@@ -82,7 +88,7 @@ def test_two_backbones_disagree_where_one_of_them_is_right() -> None:
 def test_images_that_divide_two_backbones_are_kept() -> None:
     # Image 90 is the last of b's mistakes, and the only one that a gets right.
     most = wrong(*range(60))
-    kept = shown({"a": most, "b": (*most, *wrong(90))})
+    kept = shown_images({"a": most, "b": (*most, *wrong(90))})
     assert 90 in kept
     assert 59 not in kept
 
@@ -109,31 +115,31 @@ def test_seeds_vote_and_a_seed_that_is_right_counts_nothing() -> None:
         predictions(labels, (1, 0.9), (1, 0.6), (1, 0.8)),
         predictions(labels, (0, 0.9), (0, 0.9), (2, 0.7)),
     ]
-    found = mistakes(seeds)
+    found = find_mistakes(seeds)
     # Image 2: wrong in all three, for class 2 with 0.5 + 0.7, for class 1 with 0.8.
     assert brief(found) == [(2, 0.667), (0, 0.6), (1, 0.4)]
     assert [one.predicted for one in found] == [2, 1, 1]
     assert [one.wrong_seeds for one in found] == [3, 2, 2]
     # Half of the seeds is not most of them.
-    assert mistakes([seeds[0], predictions(labels, (0, 1.0), (0, 1.0), (0, 1.0))]) == ()
+    assert find_mistakes([seeds[0], predictions(labels, (0, 1.0), (0, 1.0), (0, 1.0))]) == ()
 
 
 def test_what_all_get_wrong_is_ranked_by_the_sum_of_confidences() -> None:
     labels = [0, 1, 0, 1]
     by_backbone = {
-        "a": mistakes([predictions(labels, (1, 0.7), (0, 0.9), (1, 0.99), (1, 0.9))]),
-        "b": mistakes([predictions(labels, (1, 0.8), (0, 0.9), (0, 0.99), (1, 0.9))]),
+        "a": find_mistakes([predictions(labels, (1, 0.7), (0, 0.9), (1, 0.99), (1, 0.9))]),
+        "b": find_mistakes([predictions(labels, (1, 0.8), (0, 0.9), (0, 0.99), (1, 0.9))]),
     }
-    found = shared(by_backbone)
+    found = shared_mistakes(by_backbone)
     assert brief(found) == [(1, 1.8), (0, 1.5)]  # image 2 is wrong for `a` alone
     assert (found[0].true, found[0].predicted) == (1, 0)
     assert found[0].by_backbone["b"].confidence == 0.9
-    assert shown(by_backbone) == (0, 1, 2)
+    assert shown_images(by_backbone) == (0, 1, 2)
 
 
 def test_one_backbone_shares_nothing() -> None:
-    assert shared({"a": mistakes([predictions([0], (1, 0.9))])}) == ()
-    assert shared({}) == ()
+    assert shared_mistakes({"a": find_mistakes([predictions([0], (1, 0.9))])}) == ()
+    assert shared_mistakes({}) == ()
 
 
 @pytest.mark.parametrize("source", ["imagenet", "random init"])

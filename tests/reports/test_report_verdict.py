@@ -17,7 +17,7 @@ from test_html_report import data_of
 
 from bench import reports as report
 from bench.analysis.findings import Findings, find
-from bench.analysis.pooled import pooled
+from bench.analysis.pooled import pool_evidence
 from bench.analysis.warnings import warnings
 from bench.cli.commands import report_command
 from bench.cli.main import main
@@ -404,7 +404,7 @@ def test_every_report_renders_the_same_verdict(tmp_path: Path) -> None:
     report.render(folder)
     report.write_index(tmp_path)
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    of_b = pooled(findings.run, findings.run.records[1:2])
+    of_b = pool_evidence(findings.run, findings.run.records[1:2])
     pages = {
         "report.md": (folder / "report.md").read_text(encoding="utf-8"),
         "pull request": pull_request.text(findings),
@@ -435,7 +435,7 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
     findings = made(tmp_path, CLOSE, images=10)
     (tmp_path / "verdict.json").write_text('{"sentence": "take the cheapest"}', encoding="utf-8")
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    of_b = pooled(findings.run, findings.run.records[1:2])
+    of_b = pool_evidence(findings.run, findings.run.records[1:2])
     text = model_card.text(findings.run, of_b, about, "b.onnx", "loaded again")
     assert "take the cheapest" not in text
 
@@ -444,7 +444,7 @@ def test_a_verdict_of_before_the_margin_is_not_on_a_card(tmp_path: Path) -> None
 def test_a_card_gives_no_accuracy_of_random_weights(tmp_path: Path, source: str) -> None:
     findings = made(tmp_path, CLOSE, images=10, source=source)
     about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
-    of_b = pooled(findings.run, findings.run.records[1:2])
+    of_b = pool_evidence(findings.run, findings.run.records[1:2])
     text = model_card.text(findings.run, of_b, about, "b.onnx", "loaded again")
     random = source == "random init"
     assert ("its predictions mean nothing" in text) == random

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.analysis import explanations as names
 from bench.analysis.metrics.classification import Predictions, predictions
-from bench.analysis.mistakes import Mistake, mistakes, shown
+from bench.analysis.mistakes import Mistake, find_mistakes, shown_images
 from bench.analysis.scores import trial_labels
 from bench.data import pixels
 from bench.errors import BenchError
@@ -53,8 +53,8 @@ def pending_explanations(run: StoredRun, job: Job) -> list[tuple[Record, list[Mi
         if record.pretrained and (read := _read_predictions(run, record)) is not None:
             predicted, explained[record.trial.key] = read
             by_label.setdefault(label_of[record.trial.key], []).append((record, predicted))
-    wrong = {label: mistakes([each for _, each in of]) for label, of in by_label.items()}
-    pictured, keys = set(shown(wrong)), {trial.key for trial in job.trials}
+    wrong = {label: find_mistakes([each for _, each in of]) for label, of in by_label.items()}
+    pictured, keys = set(shown_images(wrong)), {trial.key for trial in job.trials}
     found = []
     for label, of_label in by_label.items():
         record_to_use = model_to_explain([record for record, _ in of_label], run.folder)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.mistakes import MAX_COMPARED, MAX_ONE_RIGHT, Mistake, disagreements
+from bench.analysis.mistakes import MAX_COMPARED, MAX_ONE_CORRECT, Mistake, disagreements
 from bench.reports.blocks import Block, Column, Section, Table, text_columns
 from bench.reports.galleries import ContactSheet, Gallery
 from bench.reports.sections.mistakes import ShownImages, confidence_text
@@ -59,7 +59,7 @@ def _sheets(
 ) -> list[ContactSheet]:
     if not found:
         return []
-    shown = found[:MAX_ONE_RIGHT]
+    shown = found[:MAX_ONE_CORRECT]
     about = f"{len(found):,} images that {right} gets right and {wrong} wrong"
     about += f"; the most confident {len(shown)}." if len(shown) < len(found) else "."
     label = f"{right} right, {wrong} wrong"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared
+from bench.analysis.mistakes import MAX_PER_BACKBONE, MAX_SHARED, Mistake, Suspect, shared_mistakes
 from bench.reports.blocks import Block, Column, Section, Table, Value, text_columns
 from bench.reports.galleries import ContactSheet, Gallery, Near, Shot
 from bench.types import Split
@@ -29,7 +29,7 @@ def section(findings: Findings) -> Section | None:
     if not any(findings.mistakes.values()):
         return None
     images = ShownImages(findings)
-    suspects = shared(findings.mistakes)[:MAX_SHARED]
+    suspects = shared_mistakes(findings.mistakes)[:MAX_SHARED]
     blocks: list[Block] = []
     if suspects:
         rows = tuple(images.row(number, one) for number, one in enumerate(suspects, 1))
@@ -70,7 +70,7 @@ def _shared(findings: Findings) -> str:
     together, images = len(findings.mistakes), len(findings.run.dataset.splits["test"])
     if together < 2:
         return "With one pretrained backbone there are no shared mistakes."
-    found = len(shared(findings.mistakes))
+    found = len(shared_mistakes(findings.mistakes))
     if not found:
         return "No image is misclassified by every pretrained backbone."
     listed = f" The first {MAX_SHARED} are listed." if found > MAX_SHARED else ""

@@ -9,12 +9,12 @@ from bench.analysis.findings import Findings
 from bench.analysis.scores import random_init_label
 from bench.analysis.screening import (
     BIAS,
-    LEAST,
     MARGIN,
+    MIN_KEPT,
     Round,
-    Screened,
+    ScreenedBackbone,
     Screening,
-    load,
+    load_screening,
     rank_correlation,
 )
 from bench.reports.blocks import (
@@ -48,7 +48,7 @@ ROUNDS = (
 
 def section(findings: Findings) -> Section | None:
     """Return the rounds and a row for each backbone; `None` for a run without screening."""
-    found = load(findings.run.folder)
+    found = load_screening(findings.run.folder)
     if found is None:
         return None
     table = findings.backbones
@@ -57,9 +57,9 @@ def section(findings: Findings) -> Section | None:
     backbones = Table("Backbones screened", _columns(found), _rows(found), folded=True)
     about = (
         f"A round keeps every backbone whose 95% interval, paired by image, reaches within "
-        f"{fmt.points(MARGIN)} of the best, and at least {LEAST}. The chance that it dropped the "
-        f"best is estimated from the images and from how far the accuracies of a round are from "
-        f"the final ones: {fmt.points(BIAS['probes'])} (standard deviation) for the probes, "
+        f"{fmt.points(MARGIN)} of the best, and at least {MIN_KEPT}. The chance that it dropped "
+        f"the best is estimated from the images and from how far the accuracies of a round are "
+        f"from the final ones: {fmt.points(BIAS['probes'])} (standard deviation) for the probes, "
         f"{fmt.points(BIAS['head'])} for the head, which gives the rank correlations observed on "
         f"one data set. Backbones with random weights are dropped only to keep within the budget, "
         f"the cheapest last."
@@ -71,7 +71,7 @@ def section(findings: Findings) -> Section | None:
 def _statement(found: Screening) -> Statement:
     entered = {one.name for each in found.rounds for one in each.candidates}
     count = len(entered) + len(found.unaffordable)
-    left = found.rounds[-1].left
+    left = found.rounds[-1].remaining
     spent = sum(each.seconds for each in found.rounds)
     sentence = (
         f"{len(left)} of {fmt.counted(count, 'backbone')} were run in full. Choosing them took "
@@ -132,7 +132,7 @@ def _rows(found: Screening) -> tuple[tuple[Value, ...], ...]:
     return tuple(rows)
 
 
-def _figures(one: Screened | None) -> tuple[Value, Value, Value]:
+def _figures(one: ScreenedBackbone | None) -> tuple[Value, Value, Value]:
     if one is None or one.behind is None or one.low is None or one.high is None:
         return None, None, None
     return one.accuracy, one.behind, Range(one.low, one.high)
