@@ -1,7 +1,7 @@
-"""Backbones, one file a family: declarations of pretrained networks, registered on import.
+"""Backbones, one file per family: declarations of pretrained networks, registered on import.
 
-Each file may be imported without Keras being imported; what a declaration names is resolved when it
-is used. A backbone of your own needs nothing here: `--plugin FILE`, or an entry point in the group
+Importing these files must not import Keras; names in declarations are resolved when they are used.
+Your own backbones need no change here: use `--plugin FILE`, or an entry point in the group
 `backbone_bench.backbones`.
 """
 
@@ -12,15 +12,15 @@ from bench.types import Backbone
 
 IN_ALL = ("EfficientNetB0", "InceptionV3", "MobileNetV2", "ResNet50", "VGG16")
 
-# What Keras' preprocessing makes of 0..255.
-PIXELS = (0.0, 255.0)  # unchanged: the network rescales
+# Ranges to which Keras' preprocessing functions map pixels of 0..255.
+PIXELS = (0.0, 255.0)  # unchanged: the network rescales them
 CENTRED = (-1.0, 1.0)
 MEAN_REMOVED = (-123.68, 151.061)
 STANDARDIZED = (-2.117904, 2.64)
 
 Row = tuple[str, int, int, int, float, float | None]
 """Name in `keras.applications`, input size, parameters, layers, GMACs, and the top-1 accuracy on
-ImageNet that Keras' table (https://keras.io/api/applications/) or docstring gives, in percent."""
+ImageNet in percent, from Keras' table (https://keras.io/api/applications/) or docstrings."""
 
 
 def keras_networks(
@@ -30,9 +30,9 @@ def keras_networks(
     *rows: Row,
     minimum_size: int = 32,
 ) -> None:
-    """Register networks of one module of `keras.applications`, with the weights Keras publishes.
+    """Register networks of one module of `keras.applications`, with Keras' published weights.
 
-    They are named as there, in lower case; ConvNeXt as its files of weights, `convnext_tiny`.
+    Names are Keras' own in lower case; ConvNeXt is named like its weight files, `convnext_tiny`.
     """
     for name, size, parameters, layers, gmacs, top1 in rows:
         BACKBONES.add(

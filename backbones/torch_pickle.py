@@ -1,9 +1,8 @@
-"""The pickles in PyTorch's weight files, carried out without running any code.
+"""A safe interpreter for the pickles in PyTorch's weight files.
 
-A pickle may run any code that it names, or fill the memory in a few bytes. So Python's unpickler is
-not used: the few operations that PyTorch writes are carried out here, on plain values, within
-bounds, and every other one is refused. A tensor must be a contiguous part of its storage, in any
-order of its axes.
+A pickle can call any function, or fill the memory with a few bytes. So Python's unpickler is not
+used: the few operations that PyTorch writes are executed here on plain values, within bounds, and
+all others are refused. A tensor must be a contiguous part of its storage, in any order of its axes.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ORDERED_DICT = "collections.OrderedDict"
 TENSOR = "torch._utils._rebuild_tensor_v2"
 PARAMETER = "torch._utils._rebuild_parameter"
 
-# Operations of a pickle that put their argument, or a constant, on the stack.
+# Operations that push their argument, or a constant, on the stack.
 VALUES = {
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),
@@ -47,7 +46,7 @@ TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class Storage(NamedTuple):
-    """A run of numbers whose bytes lie elsewhere in the file."""
+    """A reference to an array of numbers, whose bytes are elsewhere in the file."""
 
     key: str
     dtype: str
@@ -58,34 +57,35 @@ class Storage(NamedTuple):
         return self.length * np.dtype(self.dtype).itemsize
 
     def decode(self, data: bytes) -> Array:
+        """Return the bytes as a flat array; raise if their number is wrong."""
         if len(data) != self.nbytes:
             raise WeightsError("it is truncated.")
         return np.frombuffer(data, self.dtype)
 
 
 class Tensor(NamedTuple):
-    """A part of a storage: as many numbers as it has, one after another."""
+    """A contiguous part of a storage, with a shape."""
 
     storage: Storage
-    offset: int
+    offset: int  # in numbers
     shape: tuple[int, ...]
-    order: tuple[int, ...]  # of its axes, the one with the longest steps first
+    order: tuple[int, ...]  # axes by stride, the longest first
 
     def array(self, values: Array) -> Array:
-        """Return a view: many tensors of one storage take no more memory than it."""
+        """Return the tensor as a view of its storage's `values`, which takes no memory."""
         part = values[self.offset : self.offset + prod(self.shape)]
         stored = part.reshape([self.shape[axis] for axis in self.order])
         return stored.transpose(sorted(range(len(self.order)), key=self.order.__getitem__))
 
 
 class _Global(NamedTuple):
-    """Something that the pickle names and may call."""
+    """A function or class that the pickle may call, by its name."""
 
     name: str
 
 
 class Pickle:
-    """One pickle, carried out."""
+    """An interpreter of one pickle."""
 
     def __init__(self) -> None:
         self.storages: dict[str, Storage] = {}
@@ -94,17 +94,17 @@ class Pickle:
         self._memo: dict[int, Any] = {}
 
     def load(self, file: IO[bytes]) -> Any:
-        """Return the object; the file is left at its end."""
+        """Return the pickled object; the file's position is then after the pickle."""
         source = cast(IO[bytes], _Bounded(file))
         for number, (operation, argument, _) in enumerate(pickletools.genops(source)):
             if number > MAX_OPERATIONS:
                 raise WeightsError(f"its pickle has more than {MAX_OPERATIONS:,} operations.")
             if operation.name != "STOP":
-                self._do(operation.name, argument)
+                self._execute(operation.name, argument)
         (value,) = self._stack
         return value
 
-    def _do(self, operation: str, argument: Any) -> None:
+    def _execute(self, operation: str, argument: Any) -> None:
         push, pop = self._stack.append, self._stack.pop
         if operation in ("PROTO", "FRAME"):
             return
@@ -145,23 +145,23 @@ class Pickle:
             push(self._storage(pop()))
         elif operation == "REDUCE":
             arguments = pop()
-            push(_made(pop(), arguments))
+            push(_call(pop(), arguments))
         elif operation == "BUILD":
-            pop()  # attributes of an OrderedDict: versions of layers, which no array depends on
+            pop()  # attributes of an OrderedDict: versions of layers, which arrays do not need
             self._top(dict)
         else:
             raise WeightsError(f"its pickle holds {operation}, which PyTorch does not write.")
 
     def _take(self, start: int) -> list[Any]:
         if start < (self._marks[-1] if self._marks else 0):
-            raise WeightsError("its pickle takes what is not there.")
+            raise WeightsError("its pickle takes more values than the stack holds.")
         taken = self._stack[start:]
         del self._stack[start:]
         return taken
 
     def _top(self, kind: type[Any]) -> Any:
         if not isinstance(self._stack[-1], kind):
-            raise WeightsError("its pickle changes what is not its own.")
+            raise WeightsError("its pickle changes an object of the wrong type.")
         return self._stack[-1]
 
     def _storage(self, reference: Any) -> Storage:
@@ -175,7 +175,7 @@ class Pickle:
 
 
 class _Bounded:
-    """A file of which a pickle may read only so many bytes."""
+    """A file from which a pickle can read at most `MAX_PICKLE_BYTES`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._left = file, MAX_PICKLE_BYTES
@@ -197,7 +197,7 @@ class _Bounded:
 
 
 def _global(name: str) -> Any:
-    """Return what a name refers to: a type of numbers, or one of the few allowed functions."""
+    """Return the dtype or the allowed function of a name; raise for any other."""
     module, _, last = name.rpartition(".")
     if module == "torch" and last in STORAGES:
         return STORAGES[last]
@@ -206,22 +206,22 @@ def _global(name: str) -> Any:
     raise WeightsError(f"it asks for {name}, which is not part of a tensor; refused.")
 
 
-def _made(called: Any, arguments: Any) -> Any:
-    """Return what PyTorch's own function would make of the arguments."""
+def _call(called: Any, arguments: Any) -> Any:
+    """Return the result of the allowed function for the arguments."""
     if called == _Global(ORDERED_DICT):
         return _pairs(*arguments) if arguments else {}
     if called == _Global(TENSOR):
         return _tensor(*arguments[:4])
     if called == _Global(PARAMETER) and isinstance(arguments[0], Tensor):
         return arguments[0]
-    raise WeightsError("its pickle calls what is no function.")
+    raise WeightsError("its pickle calls something that is not a function.")
 
 
 def _pairs(items: Iterable[Any]) -> dict[str, Any]:
     found = {}
     for key, value in items:
-        if type(key) is not str:  # the hash of a nested tuple may take forever
-            raise WeightsError("it has a name that is no text.")
+        if type(key) is not str:  # hashing a deeply nested tuple may take forever
+            raise WeightsError("it has a name that is not text.")
         found[key] = value
     return found
 
@@ -229,7 +229,7 @@ def _pairs(items: Iterable[Any]) -> dict[str, Any]:
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or any(type(n) is not int or n < 0 for n in numbers):
-        raise WeightsError("a tensor is described by something else than numbers.")
+        raise WeightsError("a tensor is described by values that are not numbers.")
     if offset + prod(shape) > storage.length:
         raise WeightsError("a tensor lies outside its storage.")
     steps = [stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True)]

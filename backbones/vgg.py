@@ -1,4 +1,4 @@
-"""VGG: no batch normalization, and the largest cost of its age."""
+"""VGG, without batch normalization."""
 
 from backbones import MEAN_REMOVED, keras_networks
 

@@ -1,8 +1,8 @@
-"""Backbones of KerasHub, found by name: `kerashub:PRESET`, a preset of its catalogue, an address
-(`kaggle://...`, `hf://...`) or a folder that `save_to_preset` wrote.
+"""Backbones of KerasHub, found by name: `kerashub:PRESET`, where PRESET is in KerasHub's catalogue,
+an address (`kaggle://...`, `hf://...`) or a folder written by `save_to_preset`.
 
-What a preset says of itself is read from its JSON files, by the command alone: workers get it with
-their job. KerasHub is imported only where a network is built, as it loads a framework.
+The command reads the preset's JSON files, and sends their content to the workers with the job.
+KerasHub is imported only to build a network, as it loads a framework.
 """
 
 from __future__ import annotations
@@ -33,22 +33,26 @@ if TYPE_CHECKING:
 
 CATALOGUE = "https://keras.io/keras_hub/presets"
 CONFIG, CONVERTER, WEIGHTS = "config.json", "image_converter.json", "model.weights.h5"
-PACKAGES = ("keras_hub>", "keras_nlp>")  # what its classes are registered under, now and before
-SHAPES = ("image_shape", "input_shape")  # what the setting of the size is called
-TRANSFORMERS = (">ViTBackbone", ">DeiTBackbone", ">DINOV2Backbone")  # end in tokens
-PARTS, OUTPUT = 4, "output"  # that a transformer is cut into, and the end of the last
+PACKAGES = ("keras_hub>", "keras_nlp>")  # prefixes of registered classes: current and former
+SHAPES = ("image_shape", "input_shape")  # possible names of the setting of the input shape
+TRANSFORMERS = (">ViTBackbone", ">DeiTBackbone", ">DINOV2Backbone")  # supported classes
+PARTS, OUTPUT = 4, "output"  # number of parts of a transformer, and the name of its last cut
 USUAL_SIZE = 224
-MAX_CAUSE = 200  # characters of a library's error that are shown
+MAX_CAUSE = 200  # characters shown of a library's error
 
 
 def describe(preset: str) -> str:
-    """Return what a preset's own files say, fetched if need be, and where its weights belong."""
+    """Return a preset's class, settings, image converter and weights path as JSON.
+
+    They are read from its files, which are downloaded if necessary. Raises `BenchError` if it is no
+    image backbone.
+    """
     handle = _handle(preset)
     config = _read(preset, handle, CONFIG)
     settings, kind = config["config"], str(config.get("registered_name"))
     if not kind.startswith(PACKAGES) or not any(key in settings for key in SHAPES):
         raise BenchError(
-            f"kerashub:{preset} is {config.get('class_name')}, and no network of KerasHub that "
+            f"kerashub:{preset} is {config.get('class_name')}, which is no KerasHub network that "
             f"takes only images; choose another preset."
         )
     converter = _read(preset, handle, CONVERTER)["config"]
@@ -58,12 +62,13 @@ def describe(preset: str) -> str:
 
 @cache
 def declare(preset: str, description: str) -> Backbone:
-    """Return the declaration that a preset's description amounts to."""
+    """Return the declaration of a preset, from its `description` by `describe`."""
     kind, settings, converter, weights = json.loads(description)
     key = next(key for key in SHAPES if key in settings)
     size = _size(converter, settings[key])
     scale, offset = _scale_and_offset(converter)
-    kept = {name: value for name, value in settings.items() if name != "dtype"}  # the run's instead
+    # Without the dtype, as the run sets the precision.
+    kept = {name: value for name, value in settings.items() if name != "dtype"}
     parts = _parts(kind, settings)
     return Backbone(
         name=f"kerashub:{preset}",
@@ -91,7 +96,10 @@ def build(
     include_top: bool = False,
     weights: None = None,
 ) -> keras.Model:
-    """Build the network of a preset for images of this shape."""
+    """Build the network of a preset for images of `input_shape`.
+
+    `kind` is its registered class, `key` the setting of its input shape, and `settings` its JSON.
+    """
     import keras
     import keras_hub  # noqa: F401  (registers its networks)
 
@@ -100,7 +108,7 @@ def build(
         raise TrialError(f"the installed keras_hub has no {kind}; upgrade it.")
     chosen = json.loads(settings)
     if parts := _parts(kind, chosen):
-        from backbones.kerashub.transformers import opened
+        from backbones.kerashub.transformers import split_into_parts
 
         patch, size = _patch(chosen), input_shape[0]
         if size % patch:
@@ -108,43 +116,43 @@ def build(
                 f"{kind} divides images into patches of {patch} px and takes multiples of that, "
                 f"got {size} px; choose --input-size {size // patch * patch}."
             )
-        # DINOv2 fits its positions to the size by itself; the others are read at their own.
+        # DINOv2 resizes its position embeddings itself; weights of others need their own size.
         own = input_shape if "position_embedding_shape" in chosen else tuple(chosen[key])
         model = network.from_config(chosen | {key: input_shape})
         trained = partial(network.from_config, chosen | {key: own}) if own != input_shape else None
-        return opened(model, parts, patch, trained)
+        return split_into_parts(model, parts, patch, trained)
     model = network.from_config(chosen | {key: input_shape})
     shape = getattr(model.output, "shape", ())
     if len(shape) != 4:
         raise TrialError(
-            f"{kind} does not end in one map of features but in {shape or 'several tensors'}: "
-            f"networks over tokens and detectors cannot be compared here."
+            f"{kind} does not end in one feature map but in {shape or 'several tensors'}: "
+            f"networks of tokens and detectors cannot be compared here."
         )
     return model
 
 
 def _parts(kind: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a transformer's parts; none for other networks."""
+    """Return the names of a transformer's parts; empty for other networks."""
     if not kind.endswith(TRANSFORMERS):
         return ()
     return tuple(f"blocks{number + 1}" for number in range(min(PARTS, settings["num_layers"])))
 
 
 def _patch(settings: Mapping[str, Any]) -> int:
-    """Return the side of the patches that a transformer divides images into."""
+    """Return the side of a transformer's patches in pixels."""
     patch = settings["patch_size"]
     return int(patch if isinstance(patch, int) else patch[0])
 
 
 def preprocess(images: Any, *, scale: Sequence[float], offset: Sequence[float]) -> Any:
-    """Return pixels as the preset's image converter gives them to the network."""
+    """Return the pixels scaled as by the preset's image converter."""
     import keras
 
     return keras.layers.Rescaling(scale, offset, dtype="float32")(images)
 
 
 def _scale_and_offset(converter: Mapping[str, Any]) -> tuple[list[float], list[float]]:
-    """Return what a converter multiplies each channel by, and then adds."""
+    """Return the scale and the offset of each channel in an image converter."""
     scale, offset = converter.get("scale"), converter.get("offset")
     if "variance" in converter:  # presets of early versions
         deviations = [sqrt(variance) for variance in converter["variance"]]
@@ -158,7 +166,7 @@ def _channels(value: float | Sequence[float]) -> list[float]:
 
 
 def _size(converter: Mapping[str, Any], shape: Sequence[int | None]) -> int:
-    """Return the side of the images that the preset was made for."""
+    """Return the side in pixels of the images that the preset was trained on."""
     old = (converter.get("height"), converter.get("width"))
     height, width = converter.get("image_size") or (old if all(old) else shape[:2])
     if height != width:
@@ -174,7 +182,7 @@ def _read(preset: str, handle: str, name: str) -> dict[str, Any]:
 
 
 def _file(preset: str, handle: str, name: str) -> Path:
-    """Return one of the preset's files on this machine; its library fetches what is not there."""
+    """Return the local path of a preset's file; its library downloads a missing one."""
     scheme, found, place = handle.partition("://")
     try:
         if not found:
@@ -192,7 +200,7 @@ def _file(preset: str, handle: str, name: str) -> Path:
 
 
 def _handle(preset: str) -> str:
-    """Return where a preset is kept: `SCHEME://PLACE`, or a folder."""
+    """Return the location of a preset: `SCHEME://PLACE`, or a folder."""
     if "://" in preset:
         return preset
     folder, known = Path(preset).expanduser(), _catalogue()
@@ -207,7 +215,7 @@ def _handle(preset: str) -> str:
 
 @cache
 def _catalogue() -> dict[str, str]:
-    """Return where KerasHub keeps its presets for images: each file of them is a table."""
+    """Return the locations of KerasHub's image presets by name, from the tables in its files."""
     spec = find_spec("keras_hub")
     folders = (spec and spec.submodule_search_locations) or []
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What the tests of KerasHub's backbones share."""
+"""Fixtures for the tests of KerasHub's backbones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.registry import BACKBONES
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for a package in the place of KerasHub; the working folder has nothing else."""
+    """Return an empty package folder that replaces KerasHub, in an empty working folder."""
     package = tmp_path / "packages" / "keras_hub"
     package.mkdir(parents=True)
     monkeypatch.syspath_prepend(package.parent)

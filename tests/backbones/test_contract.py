@@ -1,11 +1,11 @@
-"""The contract that every registered backbone keeps: `check`, without weights and offline; and the
-same weights and images give the same probabilities on every Keras backend.
+"""The contract of every registered backbone: it passes `check`, without weights and offline, and
+the same weights and images give the same probabilities on every Keras backend.
 
-Larger members of a family differ from the smallest in size, width and depth alone; they are taken
-up to where their layers are named and counted, on TensorFlow: nothing of that is a backend's.
+Larger members of a family differ from the smallest only in size, width and depth; for them, only
+the checks of names and counts run, on TensorFlow, as they do not depend on the backend.
 
-`make test` names a folder in the environment variable ANSWERS: TensorFlow's answers are written to
-it, and those of another backend are held against them.
+`make test` names a folder in the environment variable ANSWERS: the probabilities on TensorFlow are
+written to it, and those on another backend are compared with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LARGER = ("efficientnet_lite1", "efficientnet_lite2", "efficientnetb1")
 ANSWERS = os.environ.get("ANSWERS", "")
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 TOLERANCE = 1e-4
-LEAST_SPREAD = 10 * TOLERANCE  # between images: any nearer, and all networks agree
+MIN_SPREAD = 10 * TOLERANCE  # between images, so that agreement within TOLERANCE means something
 
 
 @pytest.mark.parametrize("name", [b.name for b in BACKBONES if b.in_all and b.name not in LARGER])
@@ -56,7 +56,7 @@ def test_a_larger_variant_is_what_it_declares(name: str) -> None:
 
 
 def _check_answers(subject: Subject, path: Path) -> None:
-    """Hold the probabilities of the whole model as it is deployed against TensorFlow's."""
+    """Compare the probabilities of the whole deployed model with TensorFlow's."""
     network = subject.network
     initialise_head(subject.head, seed=0)
     if subject.backend.device().framework.startswith("tensorflow"):
@@ -69,5 +69,5 @@ def _check_answers(subject: Subject, path: Path) -> None:
         expected = kept["probabilities"]
         restore(network.base.weights, [kept[name] for name in sorted(kept) if "weight" in name])
     found = to_array(subject.classifier(subject.images))
-    assert np.ptp(expected[:, 0]) > LEAST_SPREAD
+    assert np.ptp(expected[:, 0]) > MIN_SPREAD
     assert np.abs(found - expected).max() < TOLERANCE

@@ -1,4 +1,4 @@
-"""What can be said of the shipped declarations without building a network."""
+"""Tests of the shipped declarations that need no network."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_declaration_is_complete(name: str) -> None:
 
 
 def test_declaring_imports_no_framework() -> None:
-    """So that `list` and the plan answer at once."""
+    """`list` and the plan must start fast."""
     script = (
         "import sys; from bench.registry import load_plugins; load_plugins(packages=['backbones']);"
         "print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"

@@ -131,10 +131,10 @@ def test_positions_are_fitted_to_the_size() -> None:
 
 @pytest.mark.slow
 def test_a_plane_of_positions_stays_one() -> None:
-    from backbones.kerashub.transformers import fitted
+    from backbones.kerashub.transformers import resize_positions
 
     rows = [[9.0], [1.0], [1.0], [1.0], [1.0]]  # one token, and two by two positions
-    resized = fitted(np.array(rows, "float32"), 3, (10, 1))
+    resized = resize_positions(np.array(rows, "float32"), 3, (10, 1))
     assert np.allclose(np.asarray(resized)[:, 0], [9.0] + [1.0] * 9)
 
 

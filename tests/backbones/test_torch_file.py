@@ -127,7 +127,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(
 
 
 OUTSIDE = "outside its storage"
-NUMBERS = "something else than numbers"
+NUMBERS = "values that are not numbers"
 SPREAD = "not contiguous"
 
 
@@ -198,11 +198,11 @@ def test_no_other_object_takes_attributes(tmp_path: Path, layout: Any) -> None:
     storage = FloatStorage("0", [1, 2, 3, 4])
     tensor = Tensor(storage, 0, (4,), (1,))
     state = {"weight": Call(_rebuild_tensor_v2, tensor.arguments, {"offset": 7})}
-    with pytest.raises(WeightsError, match="changes what is not its own"):
+    with pytest.raises(WeightsError, match="changes an object of the wrong type"):
         read(tmp_path, layout(state, storage))
     # `c` names a function and `b` sets an attribute of it.
     function = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\1\0\0\0aK\1sb."
-    with pytest.raises(WeightsError, match="changes what is not its own"):
+    with pytest.raises(WeightsError, match="changes an object of the wrong type"):
         read_torch(archive(tmp_path, function))
 
 
@@ -220,12 +220,12 @@ def archive(folder: Path, content: bytes, *entries: tuple[str, bytes], **options
     [
         (b"(" + b"K\1" * 10 + b"l.", "holds LIST, which PyTorch does not write"),
         (b"N0.", "holds POP"),
-        (b"Nr\xff\xff\xff\x7f.", "something else than a plain dictionary"),  # memo of 2**31
-        (b"}((((ttttK\1s.", "a name that is no text"),
-        (b"K\1K\1K\1u.", "damaged or no PyTorch file"),
-        (b"}(K\1s.", "takes what is not there"),
+        (b"Nr\xff\xff\xff\x7f.", "does not hold a plain dictionary"),  # memo of 2**31
+        (b"}((((ttttK\1s.", "a name that is not text"),
+        (b"K\1K\1K\1u.", "damaged or not a PyTorch file"),
+        (b"}(K\1s.", "takes more values than the stack holds"),
         (b"B\xff\xff\xff\x7fabc.", "longer than 16,777,216 bytes"),
-        (b"N" * 40 + b".", "damaged or no PyTorch file"),
+        (b"N" * 40 + b".", "damaged or not a PyTorch file"),
     ],
 )
 def test_operations_that_pytorch_does_not_write_are_refused(
