@@ -59,7 +59,7 @@ def open_run(inputs: RunInputs, *, locked: bool = False) -> Iterator[RemainingWo
         store.remove_stale()
 
     with nullcontext() if locked else lock_run(folder):
-        remove_stale(folder.parent, below=False)
+        remove_stale(folder.parent, recursive=False)
         remove_unfinished()
         try:
             check_compatible(plan, folder)

@@ -86,7 +86,7 @@ def export(
     )
     classifier = build_ensemble(models)
     expected = ExpectedPredictions(classifier, run, evidence, store)
-    remove_stale(folder, below=False)
+    remove_stale(folder, recursive=False)
     # Converters write progress and deprecation warnings to standard error; failures are raised.
     with temporary_folder(folder) as place, suppress_stderr():
         try:

@@ -90,7 +90,7 @@ class Pins:
     def _begin(self) -> None:
         self._names.clear()  # after a fork, these are the parent's
         self._folder.mkdir(parents=True, exist_ok=True)
-        remove_stale(self._folder, below=False)
+        remove_stale(self._folder, recursive=False)
         own = temporary_sibling(self._folder / "in-use")
         own.mkdir()
         self._own, self._process = own, os.getpid()
@@ -100,7 +100,7 @@ class Pins:
 def _remove_pins(own: Path, process: int) -> None:
     if process == os.getpid():  # a forked child must not remove its parent's pins
         remove(own)
-        remove_stale(own.parent, below=False)
+        remove_stale(own.parent, recursive=False)
 
 
 class SharedFolder:
@@ -117,8 +117,8 @@ class SharedFolder:
     def remove_stale(self) -> None:
         """Remove unfinished files and pins of killed processes."""
         if not self.read_only:
-            remove_stale(self.root / "drafts", below=False)
-            remove_stale(self.root / "pins", below=False)
+            remove_stale(self.root / "drafts", recursive=False)
+            remove_stale(self.root / "pins", recursive=False)
 
     @contextmanager
     def temporary_folder(self) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What the process and the operating system do for all rooms: atomic files, locks, streams, cores.
+"""Process and operating-system services for all packages: atomic files, locks, streams, cores.
 
-Knows nothing of backbones, data sets or runs.
+Does not depend on backbones, data sets or runs.
 """

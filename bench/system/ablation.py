@@ -1,7 +1,7 @@
-"""Switch off single optimisations, to measure what each brings (`benchmarks/ablation.py`).
+"""Switch off single optimisations, to measure the gain of each (`benchmarks/ablation.py`).
 
-`BACKBONE_BENCH_WITHOUT=folding,lean_imports python run_bench.py ...` runs without those two. The
-variable is read here alone; without it everything is on.
+`BACKBONE_BENCH_WITHOUT=folding,lean_imports python run_bench.py ...` runs without those two. If the
+variable is not set, all are on.
 """
 
 from __future__ import annotations

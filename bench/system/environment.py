@@ -1,7 +1,8 @@
-"""What a figure was measured on: versions, processor, cores, commit; and the GPU's joules.
+"""The environment of a measurement: versions, processor, cores, commit; and the GPU's energy.
 
-A container's quota of processor time counts as its cores: Docker's `--cpus` and Kubernetes' limits
-let a process see every core, and stop it for the rest of each period once its time is used up.
+A container's quota of processor time limits the number of cores: under Docker's `--cpus` and
+Kubernetes' limits a process sees all cores, and is paused for the rest of each period once it has
+used its time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bench.system import ablation
 from bench.system.frameworks import keras_backend
 
 SYSTEM = Path("/")
-# Packages and variables that a figure can depend on.
+# Packages and variables that may affect a measurement.
 PACKAGES = (
     *("keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "ml-dtypes", "scipy", "h5py"),
     *("pillow", "tensorflow-datasets"),
@@ -37,7 +38,7 @@ VARIABLES = (
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return facts about this machine and this installation; imports no framework."""
+    """Return facts about this machine and installation, for records; imports no framework."""
     import psutil
 
     return {
@@ -55,13 +56,13 @@ def describe_environment() -> dict[str, Any]:
 
 
 def utc_now() -> str:
-    """Return the time, to the second, as records hold it."""
+    """Return the current time in UTC, to the second, in the ISO 8601 format of records."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def available_cores(root: Path = SYSTEM) -> int:
-    """Return how many cores this process may use: those it is allowed to run on, and no more than
-    its container's quota keeps busy. Looks for the quota below `root`."""
+    """Return how many cores this process may use: its CPU affinity, limited by the container's
+    quota. `root`: the folder that contains `proc` and `sys`."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -71,8 +72,8 @@ def available_cores(root: Path = SYSTEM) -> int:
 
 
 def read_processor_quota(root: Path) -> float | None:
-    """Return how many processors' time this process may use, by the strictest limit of its control
-    groups (Linux); `None` without a limit."""
+    """Return the processor quota of this process in cores: the strictest limit of its control
+    groups (Linux), or None without a limit."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -91,8 +92,10 @@ def read_processor_quota(root: Path) -> float | None:
 
 
 def _quotas(mount: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
-    """Yield the limits of the group at `path` and of its parents. In a container the mount may be
-    the group itself, so that `path` does not exist below it."""
+    """Yield the limits, in cores, of the control group at `path` and of its parents.
+
+    In a container the mount may be the group itself, so that `path` does not exist below it.
+    """
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
     for depth in range(len(parts) + 1):
         try:
@@ -118,7 +121,7 @@ def _cgroup_v1_limit(group: Path) -> float | None:
 
 @cache
 def commit() -> str:
-    """Return the commit of the source tree this runs from, marked if modified; '' elsewhere."""
+    """Return the commit of the source tree, marked if modified; "" for an installed package."""
     root = Path(__file__).resolve().parent.parent.parent
     if not (root / ".git").exists():
         return ""
@@ -155,9 +158,9 @@ def _processor_name() -> str:
 
 
 def open_joule_counter() -> Callable[[], float] | None:
-    """Return a running total of joules of this process's GPU; `None` where it has no counter.
+    """Return a function that returns the joules that this process's GPU has used so far.
 
-    Needs `nvidia-ml-py`.
+    None without a GPU that counts them, or without the package `nvidia-ml-py`.
     """
     try:
         import pynvml
@@ -177,7 +180,7 @@ def open_joule_counter() -> Callable[[], float] | None:
 
 
 def _first_visible_gpu(pynvml: Any) -> Any:
-    """Return the GPU that a framework here computes on; NVML itself sees all of the machine's."""
+    """Return the first GPU that frameworks see in this process; NVML sees all of the machine."""
     name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     if name.startswith("GPU-"):
         return pynvml.nvmlDeviceGetHandleByUUID(name)

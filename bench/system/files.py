@@ -1,9 +1,8 @@
-"""Write files so that a reader never sees half of one, remove what killed ones left; JSON, and the
-files that users write.
+"""Atomic writing, temporary files, JSON, and reading of text and TOML files that users write.
 
-What is being written has a hidden name that ends in `PID-HEX`, whose first digits identify the
-machine and container in which that process number is valid. Readers of results or of the cache
-ignore such names, and `remove_stale` removes those whose process has ended.
+A file that is being written has a hidden name that ends in `PID-HEX`. The first digits of HEX
+identify the machine and container in which the process number is valid. Readers of results or of
+the cache ignore such names, and `remove_stale` removes those whose process has ended.
 """
 
 from __future__ import annotations
@@ -30,38 +29,38 @@ from bench.errors import UsageError
 
 T = TypeVar("T")
 
-# A process's start is measured by the system's clock ticks, a file's age by its disk's clock.
+# A process's start time and a file's time come from two clocks, which may differ by this much.
 CLOCKS_DIFFER_SECONDS = 60
-# A process of another machine or container cannot be looked up: its files are kept this long.
+# A process of another machine or container cannot be looked up; its files are kept this long.
 FOREIGN_SECONDS = 24 * 3600
 _NAME = re.compile(r"\..*\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}")
 
 
 def write_atomic(path: Path, content: str | bytes | Iterable[str]) -> None:
-    """Put `content`, or its parts in turn, at `path`: at any instant the old file or the new one is
-    there."""
+    """Write `content`, given whole or in parts, to `path` atomically: readers see the old file or
+    the new one. Missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = temporary_sibling(path)
+    temporary = temporary_sibling(path)
     parts = (content,) if isinstance(content, str | bytes) else content
     try:
         with name_in_errors(path):
-            with aside.open("wb") as file:
+            with temporary.open("wb") as file:
                 for part in parts:
-                    # Python represents a file name that is not UTF-8 with lone surrogates.
+                    # Python represents file names that are not UTF-8 with lone surrogates.
                     file.write(
                         part if isinstance(part, bytes) else part.encode(errors="backslashreplace")
                     )
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
+            temporary.replace(path)
     finally:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def name_in_errors(path: Path) -> Iterator[None]:
-    """Put `path` into the operating system's errors: those of writing name no file, and those of
+    """Add `path` to the operating system's errors: errors of writing name no file, and errors of
     renaming name the temporary one."""
     try:
         yield
@@ -72,14 +71,16 @@ def name_in_errors(path: Path) -> Iterator[None]:
 
 
 def temporary_sibling(path: Path) -> Path:
-    """Return where to write what will be renamed to `path`: a hidden name in the same folder."""
+    """Return a new hidden name in the folder of `path`, to write to and then rename to `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}-{_machine_mark()}{uuid.uuid4().hex[:8]}")
 
 
 @contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Create a temporary folder in `folder` for this process alone, removed afterwards, or by
-    `remove_stale` if the process was killed."""
+    """Create a temporary folder in `folder`, which is removed afterwards.
+
+    If the process is killed, `remove_stale` removes it.
+    """
     path = temporary_sibling(folder / "work")
     path.mkdir(parents=True)
     try:
@@ -89,34 +90,34 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Return whether `path` is a temporary name whose process has ended."""
-    named = _NAME.fullmatch(path.name)
-    if named is None:
+    """Return whether `path` has a temporary name whose process has ended."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
         return False
-    pid, where = int(named[1]), named[2]
+    pid, where = int(match[1]), match[2]
     try:
         written = _last_written(path)
     except OSError:  # removed by another process meanwhile
         return False
     if where != _machine_mark():
         return time.time() - written > FOREIGN_SECONDS
-    began = _start_time(pid)
-    # A process that began later has taken the number over, as is common in containers.
-    return began is None or began > written + CLOCKS_DIFFER_SECONDS
+    started = _start_time(pid)
+    # A process that started later has reused the number, as is common in containers.
+    return started is None or started > written + CLOCKS_DIFFER_SECONDS
 
 
-def remove_stale(folder: Path, *, below: bool = True) -> None:
-    """Remove what killed processes left half written in `folder`, and in the folders below it."""
+def remove_stale(folder: Path, *, recursive: bool = True) -> None:
+    """Remove temporary files and folders that killed processes left in `folder`."""
     for at, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             if is_abandoned(path := Path(at, name)):
                 remove(path)
-        if not below:
+        if not recursive:
             break
 
 
 def remove(path: Path) -> None:
-    """Delete a file, a link or a folder; another process may have deleted it already."""
+    """Delete a file, a link or a folder with its content; do nothing if it is missing."""
     if is_folder(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -124,7 +125,7 @@ def remove(path: Path) -> None:
 
 
 def bytes_on_disk(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; links are not followed."""
+    """Return the bytes of a file, or of all files in a folder, without following links."""
     total = 0
     with suppress(OSError):  # it may be deleted meanwhile
         if not is_folder(path):
@@ -135,12 +136,15 @@ def bytes_on_disk(path: Path) -> int:
 
 
 def iterate_files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield name and size of every file below a folder; of a link, its own size."""
+    """Yield the relative path and size in bytes of each file in a folder, at any depth.
+
+    Links are not followed.
+    """
     waiting = [""]
     while waiting:
         below = waiting.pop()
         with os.scandir(folder / below) as found:
-            for one in found:  # there may be a million: no Path objects
+            for one in found:  # up to millions of files: Path objects would be slow
                 if one.is_dir(follow_symlinks=False):
                     waiting.append(f"{below}{one.name}/")
                 else:
@@ -148,7 +152,7 @@ def iterate_files(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether it is a folder itself, not a link to one; False where access is denied."""
+    """Return whether `path` is a folder and not a link to one; False if access is denied."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -157,12 +161,12 @@ def is_folder(path: Path) -> bool:
 
 @cache
 def _machine_mark() -> str:
-    """Return a mark of this machine since it booted, and of this container."""
+    """Return eight hex digits that identify this machine since it booted, and this container."""
     marks = [platform.node()]
     try:
         marks.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         marks.append(str(Path("/proc/self/ns/pid").readlink()))
-    except OSError:  # not Linux: the host name must do
+    except OSError:  # not Linux: only the host name is available
         pass
     return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:8]
 
@@ -175,7 +179,7 @@ def _last_written(path: Path) -> float:
 
 
 def _start_time(pid: int) -> float | None:
-    """Return when a process began; `None` if it has ended, 0 if that is not accessible."""
+    """Return when a process started; None if it has ended, 0 if access is denied."""
     import psutil  # late: not every command looks for stale files
 
     try:
@@ -190,9 +194,10 @@ def _start_time(pid: int) -> float | None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON with sorted keys, of dataclasses too, so that equal values give equal text.
+    """Return a value, which may contain dataclasses, as JSON with sorted keys.
 
-    NaN is refused; what UTF-8 cannot encode, as in file names that are not UTF-8, is escaped.
+    Equal values give equal text. NaN raises ValueError. Characters that UTF-8 cannot encode, from
+    file names that are not UTF-8, are escaped.
     """
     text = json.dumps(
         value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False, default=fields_of
@@ -201,19 +206,19 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def from_json(text: str | bytes, kind: type[T]) -> T:
-    """Return the `kind` that `to_json` wrote, every value checked against its field's type.
+    """Return an object of type `kind` from the JSON of `to_json`, with all types checked.
 
-    Unknown keys are ignored; `vars` of the result lacks fields that have their default. Anything
-    wrong is a ValueError that says where, or a RecursionError.
-    The standard library parses the text, since msgspec's own parser refuses half surrogate pairs.
+    Unknown keys are ignored. Wrong content raises ValueError that names the key, or RecursionError.
+    `vars` of the result lacks the fields that have their default. The standard library parses the
+    text, because msgspec's parser refuses lone surrogates.
     """
     return msgspec.convert(json.loads(text), kind)
 
 
 def read_text(path: Path, what: str, refuse: type[UsageError] = UsageError) -> str:
-    """Return the text of a file that a user wrote, without the mark that some editors put first.
+    """Return the text of a UTF-8 file that a user wrote, without a byte order mark.
 
-    `what` names the file in errors, which are of the kind `refuse`.
+    `what` names the file in errors, which are of type `refuse`.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -224,7 +229,7 @@ def read_text(path: Path, what: str, refuse: type[UsageError] = UsageError) -> s
 
 
 def read_toml(path: Path, what: str, refuse: type[UsageError] = UsageError) -> dict[str, Any]:
-    """Return the content of a TOML file that a user wrote, as `read_text` reads it."""
+    """Return the content of a TOML file that a user wrote; arguments as in `read_text`."""
     import tomllib  # late: few commands read one
 
     text = read_text(path, what, refuse)
@@ -235,12 +240,12 @@ def read_toml(path: Path, what: str, refuse: type[UsageError] = UsageError) -> d
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """Return a dataclass's fields by name, as they are."""
+    """Return a dataclass's fields by name, without converting the values."""
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def safe_name(text: str) -> str:
-    """Replace all characters that could be a problem for a file system or a shell; may be empty."""
+    """Return `text` as a name that is safe in file systems and shells; it may be empty."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60]
 
 

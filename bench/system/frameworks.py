@@ -1,5 +1,5 @@
-"""Start a framework (TensorFlow, JAX, PyTorch) in this process: quickly, quietly, and with the
-variables that it reads when it starts. What the user has set stays."""
+"""Start a framework (TensorFlow, JAX, PyTorch) in this process: quickly, without its log output,
+and with the environment variables that it reads at startup. Variables that the user set stay."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from bench.system.ablation import is_enabled
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
-# Allocate GPU memory as it is needed: by default TensorFlow takes all of it and JAX three quarters,
-# so that no peak could be measured and nothing else could use the GPU. PyTorch grows by default.
+# Allocate GPU memory as needed: by default TensorFlow reserves all of it and JAX three quarters, so
+# that peaks cannot be measured and other processes cannot use the GPU. PyTorch grows by default.
 GROWING_MEMORY = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
-# Read by XLA when it starts.
+# A flag that XLA reads at startup.
 DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 
-# Keras imports these where it finds them, for wrappers and plots that a worker never calls; they
-# take as long to load as everything else.
+# Keras imports these if they are installed, for wrappers and plots that workers do not use; they
+# double the loading time.
 UNUSED_BY_WORKERS = ("matplotlib", "pandas", "sklearn")
 
-# pandas imports it where it finds it, for columns that no run has: 70 MB. Only a command may hide
-# it: a program that imports bench may want such columns of its own.
+# pandas imports it if it is installed, for column types that runs do not have: 70 MB. Only commands
+# hide it: a program that imports bench may use such columns.
 UNUSED_BY_PANDAS = ("pyarrow",)
 
 STDERR = 2
 
 
 def keras_backend(preferred: str = "") -> str:
-    """Return the Keras backend of this process: the one that the user names, or else the first that
-    is installed, of `preferred` and all."""
+    """Return the Keras backend of this process: $KERAS_BACKEND, or the first installed one of
+    `preferred` and all supported ones."""
     installed = (name for name in (preferred, *KERAS_BACKENDS) if name and find_spec(name))
     return os.environ.get("KERAS_BACKEND") or next(installed, KERAS_BACKENDS[0])
 
 
 def usable_keras_backend(preferred: str = "") -> str:
-    """Return the same; an error where Keras cannot run on it here."""
+    """Return `keras_backend(preferred)`; UsageError if it is not supported or not installed."""
     name = keras_backend(preferred)
     if name not in KERAS_BACKENDS:
         raise UsageError(f"KERAS_BACKEND={name} is not supported; use tensorflow, jax or torch.")
@@ -55,8 +55,7 @@ def usable_keras_backend(preferred: str = "") -> str:
 
 
 def set_framework_defaults(preferred: str = "") -> None:
-    """Make this process ready to import Keras, on another backend than `preferred` where the user
-    names one or that is not installed."""
+    """Set the environment variables for importing Keras, with the backend of `keras_backend`."""
     os.environ["KERAS_BACKEND"] = usable_keras_backend(preferred)
     defaults = {"TF_CPP_MIN_LOG_LEVEL": "3"} | GROWING_MEMORY
     for name, value in defaults.items():
@@ -65,7 +64,7 @@ def set_framework_defaults(preferred: str = "") -> None:
 
 @contextmanager
 def disable_gc() -> Iterator[None]:
-    """Disable garbage collection inside, and exempt what was created there for good.
+    """Disable garbage collection inside, and permanently exempt the objects created there.
 
     Importing a framework creates very many objects that live as long as the process.
     """
@@ -82,7 +81,7 @@ def disable_gc() -> Iterator[None]:
 
 @contextmanager
 def hide_packages(*packages: str) -> Iterator[None]:
-    """Make importing `packages` fail inside as if they were not installed.
+    """Make imports of `packages` fail inside, as if they were not installed.
 
     A whole run without this and `disable_gc` takes 1.15 to 1.29 times the processor time
     (`benchmarks/ablation.py`: MobileNetV2 at 160 px, EfficientNet-Lite0 on the demo).
@@ -100,19 +99,19 @@ def hide_packages(*packages: str) -> Iterator[None]:
 
 @contextmanager
 def suppress_stderr() -> Iterator[None]:
-    """Discard what this process writes to its standard error.
+    """Discard what this process writes to standard error inside.
 
-    Libraries written in C++ write there while they load, some before they have read their log
-    level. What goes wrong in Python is an exception, which passes through.
+    C++ libraries log there while they load, some before they have read their log level. Python
+    exceptions pass through.
     """
     sys.stderr.flush()
-    kept = os.dup(STDERR)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, STDERR)
-    os.close(nothing)
+    original = os.dup(STDERR)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, STDERR)
+    os.close(null)
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, STDERR)
-        os.close(kept)
+        os.dup2(original, STDERR)
+        os.close(original)

@@ -1,7 +1,7 @@
-"""Wait for a lock: report who holds it, and give up when the holder has long been idle.
+"""Wait for file locks: report the process that holds one, and give up if it has long been idle.
 
-Whether a process works shows in the processor time that it uses: one that hangs or is stopped
-cannot report it, and a thread that sends a heartbeat proves nothing about the others.
+Whether a process works is judged by the processor time that it uses: a process that hangs or is
+stopped cannot report that, and a heartbeat thread proves nothing about the other threads.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from filelock import FileLock, Timeout
 from bench.errors import BenchError
 
 IDLE_SECONDS = 1200.0  # longer than any legitimate wait for a process, the network or a disk
-BUSY_SHARE = 0.001  # of one processor; a slow download uses little more
-MAX_STEP = 60.0  # seconds; a longer time between two looks means that this process was suspended
+BUSY_SHARE = 0.001  # fraction of one processor; a slow download uses little more
+MAX_STEP = 60.0  # seconds; a longer time between two updates means that this process was suspended
 
 
 class ActivityMonitor:
-    """Watches one process and its descendants."""
+    """Measures for how long a process and its descendants have been idle."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.idle_seconds = 0.0  # since it last worked
-        self._used: dict[int, float] = {}
-        self._looked = time.monotonic()
+        self.idle_seconds = 0.0
+        self._used: dict[int, float] = {}  # processor seconds, by process
+        self._updated = time.monotonic()
         self.update()
 
     @property
@@ -36,24 +36,25 @@ class ActivityMonitor:
         return self.idle_seconds >= IDLE_SECONDS
 
     def update(self) -> None:
-        """Add the time since the last look to the idle seconds, or reset them."""
+        """Add the time since the last update to the idle seconds, or reset them."""
         now, used = time.monotonic(), _processor_seconds(self.pid)
-        passed = now - self._looked
+        passed = now - self._updated
         spent = sum(seconds - self._used.get(pid, 0.0) for pid, seconds in used.items())
-        self._looked, self._used = now, used
+        self._updated, self._used = now, used
         if spent > BUSY_SHARE * passed:
             self.idle_seconds = 0.0
         else:
             self.idle_seconds += min(passed, MAX_STEP)
 
     def reset(self) -> None:
-        """Count something else as a sign that it works."""
-        self._looked = time.monotonic()
+        """Reset the idle seconds, because the process has given another sign of work."""
+        self._updated = time.monotonic()
         self.idle_seconds = 0.0
 
 
 def _processor_seconds(pid: int) -> dict[int, float]:
-    """Return the seconds used by the process and its descendants; empty if it has ended."""
+    """Return the processor seconds of a process and its descendants, by process number; empty if it
+    has ended."""
     import psutil  # late: most commands never watch another process
 
     found = {}
@@ -71,8 +72,8 @@ def _processor_seconds(pid: int) -> dict[int, float]:
     return found
 
 
-UNKNOWN_SECONDS = 6 * 3600.0  # for a holder on another machine or in another container, or no Linux
-MAX_COMMAND = 80  # characters of a process's command in a message
+UNKNOWN_SECONDS = 6 * 3600.0  # maximum wait if the holder is unknown: elsewhere, or not Linux
+MAX_COMMAND = 80  # characters of a process's command line in a message
 REPORT_SECONDS = 10.0  # between two reports that this process waits
 
 
@@ -80,31 +81,31 @@ def _print(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-report: Callable[[str], None] = _print  # a worker reports to its parent
+report: Callable[[str], None] = _print  # workers replace it, to report to their parent
 
 
 def acquire_lock(path: Path, what: str) -> AbstractContextManager[object]:
-    """Take the lock on this file, for a `with` that gives it back.
+    """Acquire the lock on the file `path` and return a context manager that releases it.
 
-    Wait as long as its holder works; raise when that has long been idle, or after very long where
-    the holder is unknown.
+    Wait while the holder works. BenchError if the holder has been idle for `IDLE_SECONDS`, or after
+    `UNKNOWN_SECONDS` if it is unknown. `what` names the lock in messages.
     """
     lock = FileLock(path)
-    pulse: ActivityMonitor | None = None
+    monitor: ActivityMonitor | None = None
     unknown = 0.0  # seconds with an unknown holder
     while True:
         with suppress(Timeout):
             return lock.acquire(timeout=REPORT_SECONDS)
         pid = lock_holder(path)
         if pid is None:
-            pulse = None
+            monitor = None
             unknown += REPORT_SECONDS
-        elif pulse is None or pulse.pid != pid:
-            pulse = ActivityMonitor(pid)
+        elif monitor is None or monitor.pid != pid:
+            monitor = ActivityMonitor(pid)
         else:
-            pulse.update()
-        if pulse is not None and pulse.is_idle:
-            how = f"idle for {pulse.idle_seconds / 60:.0f} min"
+            monitor.update()
+        if monitor is not None and monitor.is_idle:
+            how = f"idle for {monitor.idle_seconds / 60:.0f} min"
         elif unknown >= UNKNOWN_SECONDS:
             how = f"for {unknown / 3600:.0f} h"
         else:
@@ -117,7 +118,8 @@ def acquire_lock(path: Path, what: str) -> AbstractContextManager[object]:
 
 
 def lock_holder(path: Path) -> int | None:
-    """Return the process that holds the lock on `path`, where that is known (Linux)."""
+    """Return the process number of the holder of the lock on `path`; None if unknown (not Linux,
+    or on another machine)."""
     try:
         inode = path.stat().st_ino
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
@@ -132,10 +134,10 @@ def lock_holder(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process of this machine holds the lock on `path`."""
+    """Return whether a process on this machine holds the lock on `path`."""
     if not path.exists():
         return False
-    if sys.platform == "linux":  # looking takes no lock, which a run might want at this instant
+    if sys.platform == "linux":  # does not acquire the lock, which a run might need just then
         return lock_holder(path) is not None
     try:
         with FileLock(path, timeout=0):
@@ -145,7 +147,7 @@ def is_locked(path: Path) -> bool:
 
 
 def describe_process(pid: int | None) -> str:
-    """Return the process with its command, as far as known."""
+    """Return text that names a process, with its command line if that is known."""
     if pid is None:
         return "another process"
     import psutil  # late: rarely needed

@@ -1,5 +1,4 @@
-"""How much memory this process took at most, how it gives some back, and which errors mean that
-none was left."""
+"""Peak memory of this process, release of mapped pages, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -13,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Each framework has an error type of its own for "out of memory", and some only a text; none of
-# them is imported here.
+# Names of the frameworks' error types for "out of memory": none of the frameworks is imported here.
 OUT_OF_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
-# What frameworks, protobuf, the C++ library and the system write; also in the log of a process
-# that aborted.
+# Messages of frameworks, protobuf, the C++ library and the system, in errors and in the log of a
+# process that aborted.
 OUT_OF_MEMORY_TEXT = re.compile(
     r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|OOM when allocating|can(no|')t allocate memory"
     r"|failed to allocate|can't start new thread|pthread_create|arena alloc failed"
@@ -31,8 +29,8 @@ MAX_SUMMARY = 160
 
 
 def peak_memory() -> int:
-    """Return the most bytes this process has had resident since it began, or, on Linux, since its
-    peak was reset."""
+    """Return the peak resident memory of this process in bytes, since its start or, on Linux, since
+    `reset_peak`."""
     if sys.platform == "win32":
         import psutil
 
@@ -48,9 +46,9 @@ def peak_memory() -> int:
 
 
 def reset_peak() -> bool:
-    """Let `peak_memory` begin anew, and return whether the system can: Linux."""
+    """Reset the peak of `peak_memory`; return whether the system supports it (Linux)."""
     try:
-        # Return what was freed before to the system: reusing it would not show as growth.
+        # Return freed memory to the system: otherwise its reuse would not show as growth.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
     except (OSError, AttributeError):
@@ -59,8 +57,10 @@ def reset_peak() -> bool:
 
 
 def release_pages(array: NDArray[Any]) -> None:
-    """Release the pages of a memory-mapped array that were read: they stay in the system's page
-    cache and no longer count as memory of this process."""
+    """Release the pages of a memory-mapped array that were read.
+
+    They stay in the system's page cache and no longer count as memory of this process.
+    """
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
@@ -75,8 +75,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_error_summary(error: BaseException) -> str:
-    """Return the line that names the shortage: TensorFlow's message holds a whole graph, and
-    Keras colours some of it."""
+    """Return the line of an out-of-memory error's text that says so, without colour codes.
+
+    TensorFlow's text contains a whole graph.
+    """
     lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines()]
     line = next((line for line in lines if OUT_OF_MEMORY_TEXT.search(line)), "")
     return line[:MAX_SUMMARY] or type(error).__name__

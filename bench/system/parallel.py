@@ -1,4 +1,4 @@
-"""Work in threads: ahead of its use, or for several items at once."""
+"""Work in threads: results prefetched in order, or several items at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ Result = TypeVar("Result")
 def prefetch_map(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], window: int
 ) -> Iterator[Result]:
-    """Return `work(item)` in the items' order; the first `window` are started at once, and no more
-    than that are ever started and not yet used."""
+    """Return an iterator over `work(item)` in the items' order, computed ahead in `pool`.
+
+    The first `window` items start immediately; never more than that are started and not consumed.
+    """
     left = iter(items)
     waiting = deque(pool.submit(work, item) for item in islice(left, window))
 
@@ -31,10 +33,10 @@ def prefetch_map(
 def run_parallel(
     work: Callable[[Item], None], items: Sequence[Item], slots: int, stop: Callable[[], None]
 ) -> None:
-    """Do the work for every item in order, `slots` of them at a time.
+    """Call `work` for every item in order, `slots` of them at a time.
 
-    After an error in one, or Ctrl-C, no more are started, and `stop` is called, which must make the
-    running ones return. With one slot everything runs in this thread.
+    After an error or Ctrl-C no more items are started, and `stop` is called, which must make the
+    running calls return. With one slot everything runs in this thread.
     """
     if slots == 1:
         for item in items:

@@ -1,8 +1,8 @@
-"""Python files of users: which they are, how one is imported, and what is wrong with it.
+"""Plugin files of users: finding and importing them, describing their errors, remembering them.
 
-A run's folder may come from anyone, and importing a plugin runs its code. The files that a user
-gave to `run` are remembered outside of all results, by place and content: a copy elsewhere may have
-other files next to it, which a plugin may import.
+A run's folder may come from anyone, and importing a plugin runs its code. So the files that a user
+gave to `run` are remembered outside of all results, by path and content. The path matters, because
+a plugin may import the files next to it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import NoReturn
 
 from bench.errors import PluginError, one_line
 
-# The variable in which a worker gets its parent's `sys.path`: plugins import the same in both.
+# The variable that passes `sys.path` to a worker, so that plugins import the same modules there.
 IMPORT_PATH = "BACKBONE_BENCH_PATH"
 MAX_CAUSE = 500  # characters of a plugin's error that are shown
 
 
 def plugin_files(path: Path) -> list[Path]:
-    """Return the files that `--plugin PATH` means."""
+    """Return the files of `--plugin PATH`: the file itself, or the .py files of a folder."""
     if path.is_dir():
         files = [f for f in sorted(path.glob("*.py")) if not f.name.startswith("_")]
         if not files:
@@ -38,13 +38,13 @@ def plugin_files(path: Path) -> list[Path]:
 
 
 def module_name(file: Path) -> str:
-    """Return the name under which a plugin's file is imported."""
+    """Return the module name under which a plugin's file is imported."""
     digest = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()
     return f"backbone_bench_plugin_{digest[:16]}"
 
 
 def import_file(file: Path) -> None:
-    """Import a plugin's file, once."""
+    """Import a plugin's file unless it is already imported."""
     name = module_name(file)
     if name in sys.modules:
         return
@@ -62,25 +62,25 @@ def import_file(file: Path) -> None:
 
 @contextmanager
 def raise_on_exit() -> Iterator[None]:
-    """Turn `os._exit`, which ends a process without a message, into an error of the plugin."""
-    process, thread, really = os.getpid(), threading.get_ident(), os._exit
+    """Make `os._exit`, which ends a process without a message, raise SystemExit inside."""
+    process, thread, original = os.getpid(), threading.get_ident(), os._exit
 
     def refuse(status: int) -> NoReturn:
         if (os.getpid(), threading.get_ident()) != (process, thread):
-            really(status)  # in a process that the plugin forked, or in another thread
+            original(status)  # in a process that the plugin forked, or in another thread
         raise SystemExit(f"os._exit({status})")
 
     os._exit = refuse
     try:
         yield
     finally:
-        os._exit = really
+        os._exit = original
 
 
 def describe_failure(error: BaseException, module: str) -> str:
-    """Return what went wrong in one line, and at which line of the plugin."""
+    """Return a plugin's error in one line, with the line of the module that caused it."""
     if isinstance(error, SyntaxError) and error.lineno and error.filename:
-        # Its text ends with the place already, but in Python's format.
+        # The error's own text names the line in Python's format.
         place = f"line {error.lineno} of {Path(error.filename).name}"
         return f"{type(error).__name__}: {error.msg} ({place})"
     from traceback import walk_tb  # late: only a broken plugin needs it
@@ -93,9 +93,9 @@ def describe_failure(error: BaseException, module: str) -> str:
 
 
 def remember_plugins(plugins: Iterable[Path]) -> None:
-    """Remember the files that `--plugin PATH` meant in a run of this user."""
+    """Remember the files of these plugins as used by this user in a run."""
     new = [f"{_plugin_line(file)}\n" for file in unknown_plugins(plugins)]
-    # If it cannot be written, only `verify` changes: it then asks for the plugin by name.
+    # If this fails, only `verify` is affected: it then requires the plugin to be named.
     with suppress(OSError):
         if new:
             _known_plugins_file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -104,7 +104,7 @@ def remember_plugins(plugins: Iterable[Path]) -> None:
 
 
 def unknown_plugins(plugins: Iterable[Path]) -> list[Path]:
-    """Return the files of these plugins that no run of this user used as they are now."""
+    """Return the files of these plugins that no run of this user has used with this content."""
     known = _read_known_lines()
     return [
         file for path in plugins for file in plugin_files(path) if _plugin_line(file) not in known
@@ -112,8 +112,9 @@ def unknown_plugins(plugins: Iterable[Path]) -> list[Path]:
 
 
 def _known_plugins_file() -> Path:
-    """Return the file in this user's state: `$BACKBONE_BENCH_STATE`, or the system's folder."""
-    from platformdirs import user_state_path  # late: few commands ask
+    """Return the file of remembered plugins: in `$BACKBONE_BENCH_STATE`, or the user's state folder
+    of the system."""
+    from platformdirs import user_state_path  # late: few commands need it
 
     given = os.environ.get("BACKBONE_BENCH_STATE")
     return (Path(given) if given else user_state_path("backbone-bench")) / "plugins.jsonl"
@@ -121,7 +122,7 @@ def _known_plugins_file() -> Path:
 
 def _read_known_lines() -> set[str]:
     try:
-        # By line feeds alone, which is what ends a line of JSON.
+        # Split at line feeds only: a line of JSON may contain other line separators.
         return set(_known_plugins_file().read_text(encoding="utf-8", errors="replace").split("\n"))
     except OSError:
         return set()

@@ -42,7 +42,7 @@ def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> N
 def test_only_the_folder_itself_where_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     here, below = _left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "run")
-    remove_stale(tmp_path, below=False)
+    remove_stale(tmp_path, recursive=False)
     assert (here.exists(), below.exists()) == (False, True)
 
 

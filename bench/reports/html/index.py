@@ -94,7 +94,7 @@ class Past:
 
 def write_index(results: Path) -> Path:
     """Write `index.html`, the list of the runs of a results folder; return the file."""
-    remove_stale(results, below=False)
+    remove_stale(results, recursive=False)
     runs = sorted(_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
     shown = [
         Section("overview", "Runs", "", [Statement(_counted(runs), ABOUT)]),
