@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from user import PLUGINS, User, process
 
 from bench.analysis.metrics.base import METRICS
-from bench.execution.executors.devices import can_be_no_gpu
+from bench.execution.executors.devices import has_no_gpu
 from bench.storage.records import StoredRun, read_records
 from bench.types import Record
 
@@ -143,7 +143,7 @@ def test_failures_are_records_and_exit_code_3(user: User) -> None:
     assert records["raises"].reason == "ValueError: this network cannot be built"
     assert "killed by SIGKILL" in records["dies"].reason
     assert records["tiny"].status == "ok"
-    if sys.platform == "linux" and can_be_no_gpu():
+    if sys.platform == "linux" and has_no_gpu():
         # Loaded once, before the others; theirs to pay for.
         spent = records["tiny"].seconds
         assert 0 < spent["imports"] < spent["reused"]

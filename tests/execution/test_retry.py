@@ -19,7 +19,7 @@ from user import User
 from bench import reports as report
 from bench.errors import NodeLostError, OutOfMemoryError, WorkerDiedError
 from bench.execution.executors.inline import Inline
-from bench.execution.executors.worker_process import how_it_ended
+from bench.execution.executors.worker_process import make_ended
 from bench.execution.plan import Plan
 from bench.execution.run_meta import RunInputs
 from bench.protocol import Head, Phase
@@ -234,7 +234,7 @@ def test_which_errors_mean_memory(error: Exception, short: bool) -> None:
 def test_which_deaths_mean_memory(code: int, log: str, memory: bool, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(log)
-    assert how_it_ended(code, "", path).out_of_memory is memory
+    assert make_ended(code, "", path).out_of_memory is memory
 
 
 def test_of_a_long_message_the_line_that_says_it() -> None:

@@ -1,8 +1,8 @@
-"""Executors: where the processes of trials run. One runs a job and passes its events on, a record
-of every trial included.
+"""Executors run jobs, locally or on a cluster, and pass on their events, which include a record of
+every trial.
 
-Each is declared in one file of this folder, `EXECUTORS.add(ExecutorKind(...))`, and found by
-itself: importing this package registers every executor, and loads nothing before one is made.
+Each executor is declared in one file of this folder by `EXECUTORS.add(ExecutorKind(...))`.
+Importing this package registers all of them, without loading what they need.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.training.events import Ended, Event, Listener, RecordMade, StageProgr
 from bench.training.job import Job
 from bench.types import Settings
 
-MAX_JOBS = 1000  # submitted to a cluster at once, a thread each; nodes that join late find work
+MAX_JOBS = 1000  # submitted to a cluster at once, one thread each, so that late nodes find work
 
 
 class Executor(ABC):
@@ -27,50 +27,52 @@ class Executor(ABC):
 
     @property
     def slots(self) -> int:
-        """Return how many threads may call `run` at once: each job has a device of its own."""
+        """Return how many threads may call `run` at once, each job with its own device."""
         return 1
 
     @property
     def capacity(self) -> int:
-        """Return how many jobs machines that share no work run side by side, as far as is known:
-        where there are more than backbones, the trials of a backbone are divided among them."""
+        """Return how many jobs separate machines run at once, as far as is known.
+
+        If it is more than the backbones, the trials of a backbone are split into several jobs.
+        """
         return 1
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader of the figures should know of how the work is done."""
+        """Return notes for the report on how the figures were obtained."""
         return ()
 
     @abstractmethod
     def run(self, job: Job, listener: Listener) -> None:
-        """Run one job; raise `WorkerDiedError` where trials were left without a record."""
+        """Run one job; raise `WorkerDiedError` if it ended with trials that have no record."""
 
-    def warm_up(self) -> None:  # noqa: B027  (nothing, unless an executor can)
-        """Begin to load what the first job needs, while the parent still reads the data."""
+    def warm_up(self) -> None:  # noqa: B027  (optional)
+        """Start loading what the first job needs, while the parent still reads the data."""
 
     def close(self) -> None:  # noqa: B027
-        """End what still runs, for good."""
+        """End all running jobs; no other will be run."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cluster grants each job."""
+    """The resources of each job on a cluster."""
 
-    cpus: int = 0  # 0: as many as `--threads` says, otherwise one
-    gpus: float = 0.0  # a half: two jobs share one
+    cpus: int = 0  # 0: the value of `--threads`, or 1
+    gpus: float = 0.0  # 0.5: two jobs share one
 
     def __str__(self) -> str:
         return f"cpus={self.cpus},gpus={self.gpus:g}"
 
     @classmethod
     def parse(cls, text: str) -> Resources:
-        """Read what `--per-trial` was given: `cpus=4,gpus=0.5`, or one of them."""
+        """Parse the value of `--per-trial`: `cpus=4,gpus=0.5`, or one of them."""
         found = {"cpus": 0.0, "gpus": 0.0}
         try:
             parts = [part.split("=") for part in text.split(",")] if text else []
             found |= {name.strip(): float(amount) for name, amount in parts}
         except ValueError:
-            found[""] = 0.0  # which no resource is called
+            found[""] = 0.0  # not a resource: refused below
         cpus, gpus = found["cpus"], found["gpus"]
         if len(found) > 2 or not (cpus.is_integer() and cpus >= 0 and 0 <= gpus < math.inf):
             raise UsageError(
@@ -80,9 +82,13 @@ class Resources:
         return cls(int(cpus), gpus)
 
 
-def granted(settings: Settings, per_trial: str, site: Resources = Resources()) -> Resources:
-    """Return what each job gets, that of `site` where `--per-trial` says nothing; an error where it
-    is less than the settings need."""
+def resolve_resources(
+    settings: Settings, per_trial: str, site: Resources = Resources()
+) -> Resources:
+    """Return the resources of each job: those of `--per-trial`, else of the `site` file.
+
+    `UsageError`: they are less than the settings need.
+    """
     asked, threads = Resources.parse(per_trial), settings.threads
     found = Resources(asked.cpus or site.cpus or threads or 1, asked.gpus or site.gpus)
     if threads > found.cpus:
@@ -94,22 +100,24 @@ def granted(settings: Settings, per_trial: str, site: Resources = Resources()) -
 
 @dataclass(frozen=True)
 class ExecutorKind:
-    """An executor as it is declared: nothing of it is loaded before it is made."""
+    """The declaration of an executor; `make` loads what it needs."""
 
     name: str
     help: str  # a few words, for `--help` and `list`
     make: Callable[[Settings, RunRequest], Executor]
-    modules: tuple[str, ...] = ()  # that it needs besides the core
-    install: str = ""  # what to `pip install` to have them
-    takes: tuple[str, ...] = ()  # what else a request may give it, as `make_executor` calls it
+    modules: tuple[str, ...] = ()  # optional packages that it imports
+    install: str = ""  # the argument of `pip install` for them
+    takes: tuple[str, ...] = ()  # options of the request that it accepts, by the names below
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry("executor")
 
 
 def make_executor(settings: Settings, request: RunRequest) -> Executor:
-    """Make the executor that the request names, as `ray` or `ray:ADDRESS`; an error that says how
-    to install what it lacks."""
+    """Make the executor that `request.on` names, as `ray` or `ray:ADDRESS`.
+
+    An error is raised if it does not take the request's options or if a package is missing.
+    """
     name, _, address = request.on.partition(":")
     kind = EXECUTORS[name]
     given = {
@@ -129,10 +137,10 @@ def make_executor(settings: Settings, request: RunRequest) -> Executor:
 
 
 def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
-    """Pass the events of a job on to the listener; raise as the last one, `Ended`, says, and
-    `NodeLostError` where that never came.
+    """Pass a job's events on to the listener, and raise an error if it did not finish.
 
-    The events may come over a pipe, from a file on a shared disk or from another machine.
+    The last event, `Ended`, tells how the job ended; `NodeLostError`: it never came. The events may
+    come over a pipe, from a file on a shared disk or from another machine.
     """
     left = {trial.key: trial for trial in job.trials}
     work: Work = "measuring" if job.task == "measure" else "preparing"
@@ -151,7 +159,7 @@ def follow(events: Iterable[Event], job: Job, listener: Listener) -> None:
         raise NodeLostError(end.message)
     if end is None and (left or job.task == "measure"):
         raise NodeLostError("the events of the job stopped before its end.")
-    # A measuring job records each trial several times: the last of it may be missing.
+    # A measuring job sends several records of each trial, so only its exit code shows the end.
     if end is not None and (left or (job.task == "measure" and end.code != 0)):
         if end.out_of_memory:
             raise OutOfMemoryError(end.message, parts=job.accumulation)

@@ -1,5 +1,4 @@
-"""What a worker may use of this machine: cores, as many as `--threads` says and not those of other
-workers, and GPUs, found without loading a framework."""
+"""Reserve CPU cores for workers, so that they share none, and find GPUs without a framework."""
 
 from __future__ import annotations
 
@@ -19,41 +18,42 @@ from bench.errors import UsageError
 from bench.system.environment import available_cores
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and Windows' for Linux
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows Subsystem for Linux
 LISTING = ("nvidia-smi", "-L")
 LISTING_SECONDS = 30
 
 
 @dataclass
 class Cores:
-    """The cores of each worker, reserved among the runs of this user until they are released."""
+    """The cores of each worker, reserved against other runs of this user until released."""
 
-    sets: tuple[tuple[int, ...], ...]  # empty: a worker is bound to none
-    note: str = ""  # not empty: some are shared
+    sets: tuple[tuple[int, ...], ...]  # one per worker; an empty set: not bound to cores
+    note: str = ""  # a warning if some cores are shared
     locks: list[FileLock] = field(default_factory=list)
 
     def release(self) -> None:
-        """Release the cores for other runs, as the end of this process does, too."""
+        """Release the cores for other runs; the end of this process does the same."""
         for lock in self.locks:
             lock.release()
 
 
-def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores:
-    """Choose as many cores for each worker as it has threads.
+def reserve_cores(threads: int, workers: int = 1, folder: Path | None = None) -> Cores:
+    """Reserve as many cores for each worker as it has threads.
 
-    No cores are chosen without a number of threads, nor where the system cannot bind a process to
-    cores or a quota says how much of all of them it may use: there the frameworks' own variables
-    must do. `folder` holds a lock for each core taken.
+    None are reserved for `threads=0`, nor if the system cannot bind processes to cores or limits
+    this process by a quota: then only the frameworks' own variables limit their threads. `folder`
+    holds a lock file for each core.
     """
     available = available_cores()
     if threads > available:
-        raise UsageError(f"--threads {threads} was asked for; this process may use {available}.")
-    # Containers with a quota see all cores: each would choose the same ones as those next to it.
-    shares = not hasattr(os, "sched_getaffinity") or available < len(os.sched_getaffinity(0))
-    if not threads or shares:
+        raise UsageError(f"--threads {threads} is more than the {available} cores available.")
+    # Containers with a quota see all cores, so neighbouring ones would choose the same.
+    has_quota = not hasattr(os, "sched_getaffinity") or available < len(os.sched_getaffinity(0))
+    if not threads or has_quota:
         return Cores(((),) * workers)
-    # Two threads of one physical core share its arithmetic: the second of them comes last.
-    cores = sorted(os.sched_getaffinity(0), key=lambda core: (_place_on_its_core(core), core))
+    # Hardware threads of one physical core share its arithmetic units: take the first of each core
+    # before any second.
+    cores = sorted(os.sched_getaffinity(0), key=lambda core: (_hardware_thread(core), core))
     wanted = threads * workers
     locks = _lock(cores, wanted, folder or _runtime_folder())
     order = [*locks, *(core for core in cores if core not in locks)]
@@ -61,7 +61,7 @@ def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores
     if len(locks) < wanted:
         note = (
             f"of the {wanted} cores for --threads {threads}, {wanted - len(locks)} are shared "
-            f"with other trials or runs: times and latencies may be longer for it."
+            f"with other trials or runs, which may increase times and latencies."
         )
     sets = [
         tuple(sorted(order[(worker * threads + thread) % len(order)] for thread in range(threads)))
@@ -71,9 +71,9 @@ def reserve(threads: int, workers: int = 1, folder: Path | None = None) -> Cores
 
 
 def _lock(cores: list[int], wanted: int, folder: Path) -> dict[int, FileLock]:
-    """Lock the first free ones of `cores`, as many as are wanted."""
+    """Lock the first `wanted` free cores, or fewer if there are no more."""
     taken: dict[int, FileLock] = {}
-    with suppress(OSError):  # nothing can be written there: all count as shared
+    with suppress(OSError):  # without a writable folder, all cores count as shared
         folder.mkdir(parents=True, exist_ok=True)
         for core in cores:
             if len(taken) == wanted:
@@ -87,11 +87,12 @@ def _lock(cores: list[int], wanted: int, folder: Path) -> dict[int, FileLock]:
 
 def _runtime_folder() -> Path:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where the system has none, it is in the temporary files
+        warnings.simplefilter("ignore")  # it warns if it falls back to a temporary folder
         return user_runtime_path("backbone-bench") / "cores"
 
 
-def _place_on_its_core(core: int) -> int:
+def _hardware_thread(core: int) -> int:
+    """Return the position of a logical core among the hardware threads of its physical core."""
     try:
         siblings = _numbers(Path(SIBLINGS.format(core)).read_text())
     except OSError:
@@ -109,10 +110,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Return what `CUDA_VISIBLE_DEVICES` calls each; nothing without a driver that lists any.
+    """Return the NVIDIA GPUs that this process may use, as named by `CUDA_VISIBLE_DEVICES`.
 
-    Nothing, too, where they are divided into slices (MIG): a process can use one slice, and the
-    user must choose it.
+    Empty without a driver, and if a GPU is divided into slices (MIG): a process can use only one
+    slice, which the user must choose.
     """
     asked = os.environ.get("CUDA_VISIBLE_DEVICES")
     if asked == "":
@@ -128,8 +129,8 @@ def visible_gpus() -> tuple[str, ...]:
     return tuple(takewhile(lambda name: _is_one_of(name, found), names))
 
 
-def can_be_no_gpu() -> bool:
-    """Return whether certainly no framework will find a GPU, a slice of one included."""
+def has_no_gpu() -> bool:
+    """Return whether it is certain that no framework will find a GPU or a slice of one."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return True
     return not any(Path(device).exists() for device in DRIVERS)

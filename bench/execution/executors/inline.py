@@ -1,4 +1,4 @@
-"""Runs jobs in this very process: for tests and debuggers, not for benchmarks."""
+"""Run jobs in the current process, for tests and debuggers, not for benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.training.job import Job
 
 
 class Inline(Executor):
-    """No process of its own: a crash takes everything with it, a debugger sees everything."""
+    """Runs jobs in the current process: a crash ends the run, a debugger sees everything."""
 
     def run(self, job: Job, listener: Listener) -> None:
         start()

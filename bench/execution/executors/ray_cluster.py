@@ -27,10 +27,10 @@ from bench.execution.executors import (
     Executor,
     ExecutorKind,
     follow,
-    granted,
+    resolve_resources,
 )
 from bench.execution.executors.contents import FetchedFile, Offer
-from bench.execution.executors.local_process import measure_here
+from bench.execution.executors.local_process import measure_locally
 from bench.execution.executors.node import Order, Sent, check_versions, receive, serve, versions
 from bench.execution.request import RunRequest
 from bench.system.environment import describe_environment
@@ -49,7 +49,7 @@ class RayCluster(Executor):
 
     def __init__(self, settings: Settings, request: RunRequest) -> None:
         self._settings, self._request = settings, request
-        self._each = each = granted(settings, request.per_trial)
+        self._each = each = resolve_resources(settings, request.per_trial)
         self._capacity = 0
         self._streams: set[Any] = set()
         self._closed = False
@@ -87,7 +87,7 @@ class RayCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure" and not self._request.measure_on:
-            measure_here(self._settings, self._request, job, listener)
+            measure_locally(self._settings, self._request, job, listener)
             return
         with self._submitted(job) as stream:
             follow(receive(self._sent(stream), job), job, listener)

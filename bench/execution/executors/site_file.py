@@ -1,4 +1,4 @@
-"""The site file of `--site`: how jobs are submitted to a Slurm cluster, and what they get."""
+"""The site file of `--site`: how jobs are submitted to a Slurm cluster, and their resources."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 
 @dataclass(frozen=True)
 class Site:
-    """What a site file may hold: how jobs are submitted, and what they get."""
+    """The options of a site file."""
 
     cluster: Literal["slurm", "local", "debug"] = "slurm"
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    time: int | str | None = None  # minutes, or as Slurm writes it: [D-]HH:MM:SS
-    jobs: int = 1  # that run side by side, as far as is known
+    time: int | str | None = None  # minutes, or in Slurm's format [D-]HH:MM:SS
+    jobs: int = 1  # expected to run at the same time
     cpus: int = 0
     gpus: int = 0
     gres: str | None = None
     mem: str | None = None
-    setup: tuple[str, ...] = ()  # lines of shell, run in the job before Python
-    sbatch: Mapping[str, str | int | bool] = field(default_factory=dict)  # its other options
+    setup: tuple[str, ...] = ()  # shell lines, run in the job before Python
+    sbatch: Mapping[str, str | int | bool] = field(default_factory=dict)  # further options
 
     @property
     def minutes(self) -> int | None:
-        """Return the time limit of a job, if there is one."""
+        """Return the time limit of a job; None: not given."""
         if not isinstance(self.time, str):
             return self.time
         if (found := CLOCK.fullmatch(self.time)) is None:

@@ -37,10 +37,10 @@ from bench.execution.executors import (
     ExecutorKind,
     Resources,
     follow,
-    granted,
+    resolve_resources,
 )
 from bench.execution.executors.contents import Offer
-from bench.execution.executors.local_process import measure_here
+from bench.execution.executors.local_process import measure_locally
 from bench.execution.executors.node import Order, Sent, SentFile, receive
 from bench.execution.executors.site_file import read_site
 from bench.execution.executors.spool import ORDER, Spool, earlier, put, tidy, work
@@ -68,7 +68,7 @@ class SlurmCluster(Executor):
         self._settings, self._request, self._site = settings, request, read_site(request.site)
         site, cluster = self._site, self._site.cluster
         of_site = Resources(site.cpus, site.gpus or "gpu" in (site.gres or ""))
-        each = granted(settings, request.per_trial, of_site)
+        each = resolve_resources(settings, request.per_trial, of_site)
         self._cpus, self._gpus = each.cpus, math.ceil(each.gpus)
         if self._gpus != each.gpus:
             raise UsageError(f"--per-trial {each}: Slurm grants whole GPUs.")
@@ -114,7 +114,7 @@ class SlurmCluster(Executor):
 
     def run(self, job: Job, listener: Listener) -> None:
         if job.task == "measure":
-            measure_here(self._settings, self._request, job, listener)
+            measure_locally(self._settings, self._request, job, listener)
             return
         run = Path(job.folder)
         self._offers.setdefault(run, Offer(partial(put, run)))

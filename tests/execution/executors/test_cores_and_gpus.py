@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.execution.executors import devices
-from bench.execution.executors.devices import Cores, can_be_no_gpu, reserve, visible_gpus
+from bench.execution.executors.devices import Cores, has_no_gpu, reserve_cores, visible_gpus
 from bench.execution.executors.local_process import LocalProcess
 from bench.execution.executors.worker_process import WorkerProcess, worker_environment
 from bench.system.environment import available_cores
@@ -69,11 +69,11 @@ def test_forks_where_no_framework_can_find_a_gpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     device = tmp_path / "nvidiactl"
     monkeypatch.setattr(devices, "DRIVERS", (str(device),))
-    assert can_be_no_gpu()
+    assert has_no_gpu()
     device.touch()
-    assert not can_be_no_gpu()
+    assert not has_no_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert can_be_no_gpu()
+    assert has_no_gpu()
 
 
 @pytest.mark.usefixtures("driver")
@@ -86,33 +86,33 @@ def test_more_threads_than_cores_are_refused() -> None:
     there = available_cores()
     with pytest.raises(UsageError, match=f"--threads {there + 1} .* may use {there}"):
         LocalProcess(Settings(threads=there + 1))
-    assert reserve(0).sets == ((),)
+    assert reserve_cores(0).sets == ((),)
 
 
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process may use four cores: 0 and 2 are the second threads of 1 and 3."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(devices, "_place_on_its_core", lambda core: 1 - core % 2)
+    monkeypatch.setattr(devices, "_hardware_thread", lambda core: 1 - core % 2)
 
 
 @pytest.mark.usefixtures("four_cores")
 def test_runs_at_once_have_cores_of_their_own(tmp_path: Path) -> None:
-    first, second = reserve(1, folder=tmp_path), reserve(2, folder=tmp_path)
+    first, second = reserve_cores(1, folder=tmp_path), reserve_cores(2, folder=tmp_path)
     assert (first.sets, second.sets) == (((1,),), ((0, 3),))
     assert first.note == second.note == ""
-    third = reserve(2, folder=tmp_path)
+    third = reserve_cores(2, folder=tmp_path)
     assert third.sets == ((1, 2),)  # what is left, and the best of those taken
     assert third.note.startswith("of the 2 cores for --threads 2, 1 are shared")
     for run in (first, second, third):
         run.release()
-    assert reserve(4, folder=tmp_path).note == ""
+    assert reserve_cores(4, folder=tmp_path).note == ""
 
 
 @pytest.mark.usefixtures("four_cores")
 def test_workers_of_several_gpus_have_cores_of_their_own(tmp_path: Path) -> None:
-    assert reserve(2, 2, tmp_path / "a").sets == ((1, 3), (0, 2))
-    short = reserve(2, 3, tmp_path / "b")
+    assert reserve_cores(2, 2, tmp_path / "a").sets == ((1, 3), (0, 2))
+    short = reserve_cores(2, 3, tmp_path / "b")
     assert short.sets == ((1, 3), (0, 2), (1, 3))
     assert short.note.startswith("of the 6 cores for --threads 2, 2 are shared")
 
@@ -122,13 +122,13 @@ def test_where_a_quota_is_shared_by_containers_a_worker_is_bound_to_no_core(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "available_cores", lambda: 2)
-    assert reserve(2, folder=tmp_path) == Cores(((),))
+    assert reserve_cores(2, folder=tmp_path) == Cores(((),))
 
 
 @pytest.mark.usefixtures("four_cores")
 def test_where_no_lock_can_be_made_cores_count_as_shared(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    found = reserve(2, folder=tmp_path / "file")
+    found = reserve_cores(2, folder=tmp_path / "file")
     assert found.sets == ((1, 3),)
     assert found.note.startswith("of the 2 cores for --threads 2, 2 are shared")
 

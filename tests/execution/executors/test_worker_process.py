@@ -48,12 +48,12 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
     said.write_text("\n".join(["begun", NOTE, CUT_OFF, "exit -9", ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
-    events = list(worker.work(tmp_path / "job", tmp_path / "log"))
+    events = list(worker.run_job(tmp_path / "job", tmp_path / "log"))
     assert events[:-1] == [Note("a")]
     assert events[-1] == Ended(-9, True, f"{KILLED}; its log is logs/log.")
-    assert worker.goes_on
+    assert worker.is_reusable
     worker.end()
-    assert not worker.goes_on
+    assert not worker.is_reusable
 
 
 def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
@@ -61,10 +61,10 @@ def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
 ) -> None:
     said.write_text("exit -9\n")
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
-    (end,) = worker.work(tmp_path / "job", tmp_path / "log")
+    (end,) = worker.run_job(tmp_path / "job", tmp_path / "log")
     assert isinstance(end, Ended)
     assert end.code == -9
-    assert not worker.goes_on
+    assert not worker.is_reusable
     with pytest.raises(ProcessLookupError):
         os.kill(worker.pid, 0)
 
@@ -72,13 +72,13 @@ def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
 def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
     said.write_text("\n".join(["begun", NOTE, CUT_OFF]))  # it died while it wrote that
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
-    events = worker.work(tmp_path / "job", tmp_path / "log")
+    events = worker.run_job(tmp_path / "job", tmp_path / "log")
     assert next(events) == Note("a")
     worker.stop()
     (end,) = events
     assert isinstance(end, Ended)
     assert end.code == -15
-    assert not worker.goes_on
+    assert not worker.is_reusable
 
 
 def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
@@ -87,14 +87,14 @@ def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
     short = Ended(out_of_memory=True, message="out of memory (no room).")
     said.write_text("\n".join(["begun", encode(short), "exit 0", ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
-    assert list(worker.work(tmp_path / "job", tmp_path / "log")) == [short]
-    assert worker.goes_on
+    assert list(worker.run_job(tmp_path / "job", tmp_path / "log")) == [short]
+    assert worker.is_reusable
     worker.end()
     # One that does not fork is ended at once: leaving may take long without memory.
     said.write_text("\n".join(["begun", encode(short), ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
-    assert list(worker.work(tmp_path / "job", tmp_path / "log")) == [short]
-    assert not worker.goes_on
+    assert list(worker.run_job(tmp_path / "job", tmp_path / "log")) == [short]
+    assert not worker.is_reusable
 
 
 def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
@@ -113,7 +113,7 @@ def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
     ]
     # Killed, and yet not taken for one that had too little memory.
     assert records[0].reason == (
-        "the trial was ended: it took longer than 0.2 s (--trial-timeout); its log is "
+        "the trial was killed: it took longer than 0.2 s (--trial-timeout); its log is "
         f"logs/a-{records[0].trial.key}.log."
     )
 
@@ -121,7 +121,7 @@ def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "STEP_SECONDS", 0.02)
-    monkeypatch.setattr(worker_process, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(worker_process, "SILENCE_SECONDS", 0.1)
     monkeypatch.setattr(locks, "IDLE_SECONDS", IDLE_SECONDS)
 
 
@@ -175,4 +175,4 @@ def test_a_trial_that_takes_too_long_is_ended_whatever_it_says() -> None:
             time.sleep(0.01)
             assert time.monotonic() - begun < PATIENCE
         assert time.monotonic() - begun > 0.7
-    assert watching.reason == "the trial was ended: it took longer than 0.5 s (--trial-timeout)"
+    assert watching.reason == "the trial was killed: it took longer than 0.5 s (--trial-timeout)"
