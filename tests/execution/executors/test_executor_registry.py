@@ -142,7 +142,7 @@ def test_events_are_lines_and_a_record_is_encoded_once(job: Job) -> None:
     assert encode(made) == encode(RecordMade(record))
     assert encode(RecordMade(record, "as it is")) == "RecordMade as it is"
     for cut in range(len(encode(made)) - 1):
-        with pytest.raises(ValueError, match=r"no event|line 1|nterminated|Expecting|Extra"):
+        with pytest.raises(ValueError, match=r"not an event|line 1|nterminated|Expecting|Extra"):
             decode(encode(made)[:cut])
 
 
