@@ -1,4 +1,4 @@
-"""What each optimisation brings to a whole run: every one switched off alone, in interleaved pairs.
+"""Measure the effect of each optimisation on a whole run, by switching it off alone.
 
     python benchmarks/ablation.py --rounds 5
     python benchmarks/ablation.py --settings resnet50 --only folding -- --dataset photos/
@@ -6,9 +6,9 @@
 A pair is two runs of `run_bench.py` with the same seed, one with everything on and one with
 `BACKBONE_BENCH_WITHOUT=NAME`; which of the two goes first alternates. Both start from an empty
 results folder and from a copy of one cache that holds decoded images and no activations: the frozen
-part is computed, trained and measured anew each time. What follows `--` is given to every run.
+part is computed, trained and measured again each time. Options after `--` go to every run.
 
-Printed per optimisation: the time without it divided by the time with it (above 1: it helps), by
+Prints for each optimisation the time without it divided by the time with it (above 1: it helps), by
 wall clock and by processor time, each as the median over the pairs with the smallest and largest;
 and whether accuracies are equal. `folding` changes the last digits of floating-point results, so an
 accuracy may differ by a borderline image.
@@ -44,7 +44,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One whole run: seconds by the clock and of the processor, and the trials' test accuracies."""
+    """One whole run: wall-clock and processor seconds, and the test accuracies of its trials."""
 
     wall: float
     processor: float
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 class _Bench:
-    """Runs of one setting, each from the same cache of decoded images."""
+    """Makes runs of one setting, each from the same cache of decoded images."""
 
     def __init__(self, options: Sequence[str], folder: Path) -> None:
         self._options, self._folder, self._images = options, folder, folder / "images"

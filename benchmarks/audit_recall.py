@@ -1,12 +1,12 @@
-"""How many planted copies the audit finds, and how many honest images it accuses.
+"""Measure how many planted copies the audit finds, and how many original images it reports.
 
     python benchmarks/audit_recall.py FOLDER [--each 40]
 
-FOLDER has train/ and validation/ with a folder per class. Into a temporary copy of it, altered
-copies of training images are put among the validation images, 40 of each kind. A copy is found when
-it is paired with its own original. An honest image is accused when it, or its copy, is paired with
-another image: whether those are real duplicates is for the eyes, so they are named, and
-`audit FOLDER --out DIR` draws them.
+FOLDER has train/ and validation/ with a folder per class. In a temporary copy of it, altered copies
+of training images are added to the validation images, 40 of each kind. A copy is found if it is
+paired with its own original. An original image is a false positive if it, or its copy, is paired
+with another image. Those may be real duplicates, so they are listed, and `audit FOLDER --out DIR`
+draws them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def resized(image: Image.Image, rng: random.Random) -> tuple[Image.Image, int]:
 
 
 def cropped(image: Image.Image, rng: random.Random) -> tuple[Image.Image, int]:
-    """5 % less wide and high, cut out anywhere."""
+    """Crop 5% of the width and the height, at a random position."""
     width, height = image.size
     left, top = rng.uniform(0, CROPPED) * width, rng.uniform(0, CROPPED) * height
     box = (left, top, left + (1 - CROPPED) * width, top + (1 - CROPPED) * height)
@@ -50,7 +50,7 @@ def cropped(image: Image.Image, rng: random.Random) -> tuple[Image.Image, int]:
 
 
 def trimmed(image: Image.Image, rng: random.Random) -> tuple[Image.Image, int]:
-    """5 % off every side: harder than asked for."""
+    """Crop 5% off every side, which is harder to find than `cropped`."""
     return ImageOps.crop(image, round(CROPPED * min(image.size))), 90
 
 
@@ -78,7 +78,7 @@ KINDS: dict[str, Callable[[Image.Image, random.Random], tuple[Image.Image, int]]
 
 
 def plant(folder: Path, target: Path, each: int, seed: int) -> dict[str, tuple[str, str]]:
-    """Copy the folder and plant copies; the kind and the original of each of them."""
+    """Copy the folder and plant copies; return the kind and the original of each."""
     for split in ("train", "validation"):
         shutil.copytree(folder / split, target / split)
     rng = random.Random(seed)
@@ -98,7 +98,7 @@ def plant(folder: Path, target: Path, each: int, seed: int) -> dict[str, tuple[s
 
 
 def report(found: Audit, planted: dict[str, tuple[str, str]]) -> None:
-    """Print the figures, and the pairs that accuse honest images."""
+    """Print the figures, and the pairs that are false positives."""
     origin = {name: original for name, (_, original) in planted.items()}
     linked = {frozenset((pair.first.id, pair.second.id)): pair.similarity for pair in found.pairs}
     for kind in KINDS:

@@ -1,10 +1,10 @@
-"""How long the search for near copies takes among very many hashes, and which ones it misses.
+"""Measure how long the search for near copies takes among many hashes, and how many it misses.
 
     python benchmarks/audit_search.py [--hashes 1000000] [--copies 10000] [--all-pairs]
 
-The hashes are generated: random bits, as those of unlike images are, and copies of some of them
-with up to 34 of 128 bits changed, every third one mirrored. With --all-pairs the same pairs are
-sought by holding every hash against every other: a hundred times as long for ten times as many.
+The hashes are generated: random bits, as those of unlike images, and copies of some of them with up
+to 34 of 128 bits changed, every third one mirrored. With --all-pairs the same pairs are also found
+by comparing every hash with every other, whose time grows with the square of their number.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ STEP = 5  # bits of a distance that are counted together
 def generate(
     count: int, copies: int, seed: int = 0
 ) -> tuple[Hashes, Hashes, NDArray[np.intp], NDArray[np.intp]]:
-    """Hashes upright and mirrored, in which image 2i + 1 is a copy of 2i, and each copy's distance
-    and whether it is mirrored."""
+    """Return upright and mirrored hashes, in which image 2i + 1 is a copy of 2i, and for each copy
+    its distance and whether it is mirrored."""
     rng = np.random.default_rng(seed)
     upright, mirrored = rng.integers(0, 2**64, (2, count, HASH_WORDS), dtype=np.uint64)
     distance = np.arange(copies) % (NEAR_BITS + 1)

@@ -1,4 +1,4 @@
-"""How long the audit takes and what memory it needs, beyond decoding.
+"""Measure the time and memory of the audit, without decoding.
 
     python benchmarks/audit_speed.py [--images 25000] [--size 160] [--alike]
 
@@ -38,7 +38,7 @@ COPY_EVERY = 100
 
 
 def pictures(count: int, size: int, seed: int, alike: bool) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of (CHUNK, size, size, 3)."""
+    """Yield chunks of images, each of shape (CHUNK, size, size, 3)."""
     rng = np.random.default_rng(seed)
     rows, columns = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
     falling = 1 / np.maximum(np.hypot(rows, columns), 1 / size)  # as in photographs: 1 / frequency
@@ -67,7 +67,7 @@ def altered(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
 
 
 def generate(store: Store, images: int, size: int, alike: bool) -> tuple[Dataset, int]:
-    """A data set of generated images whose arrays are in the store, and its number of copies."""
+    """Return a data set of generated images, with arrays in the store, and its number of copies."""
     splits: dict[SplitName, Split] = {}
     copied: list[NDArray[np.uint8]] = []
     planted = 0
@@ -93,7 +93,7 @@ def generate(store: Store, images: int, size: int, alike: bool) -> tuple[Dataset
 
 
 class Watch:
-    """The most memory that the process has held to itself since the watch was set."""
+    """Records the peak of the process's private memory inside a `with` block."""
 
     def __enter__(self) -> Watch:
         self._stop = threading.Event()

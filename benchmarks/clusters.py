@@ -1,12 +1,12 @@
-"""What a trial costs more through Ray or Slurm than without: the same runs in turns, here.
+"""Measure the overhead of Ray and Slurm: the same runs in turns, with and without, here.
 
     python benchmarks/clusters.py [--rounds 5] [--backbones NAMES] [--seeds 2]
 
 Each round is a run in processes of this machine, one on a Ray cluster of this machine and one
 through submitit's `local` cluster, in changing order: all from empty caches, a job at a time, with
 all cores. As nothing else differs, probabilities and trained weights must be the same, bit for bit;
-where they are not, the command ends. Times run from the start of a command to the lines that say
-that its first and its last trial are done. What follows `--` is given to every run.
+if they are not, the command stops. Times run from the start of a command to the lines that report
+its first and its last trial as done. Options after `--` go to every run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 class _Bench:
-    """The same run, wherever its trials run."""
+    """Makes the same run with different executors."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path, address: str) -> None:
         cores, site = str(available_cores()), folder / "site.toml"
@@ -77,7 +77,7 @@ class _Bench:
         self._folder, self._expected, self.trials = folder, dict[str, bytes](), 0
 
     def run(self, on: str) -> Timed:
-        """Time one run, and compare what it made with what the first one made."""
+        """Time one run, and compare its contents with those of the first run."""
         with tempfile.TemporaryDirectory(dir=self._folder) as place:
             places = ["--cache", f"{place}/cache", "--results", place, "--run", "r"]
             timed = run_bench([*self._options, *places, *self._places[on]])
@@ -99,7 +99,7 @@ class _Bench:
 
 
 def _contents(arrays: Mapping[str, np.ndarray], weights: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield what does not depend on how long anything took."""
+    """Yield the contents of a run that do not depend on timing."""
     for name, array in arrays.items():
         if not name.startswith(TIMING_PREFIXES):
             yield name, array.tobytes()

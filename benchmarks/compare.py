@@ -1,10 +1,10 @@
-"""Ours against the plain Keras loop: the same folder and protocol, whole processes in turn.
+"""Compare the harness with a plain Keras loop: same folder and protocol, whole processes in turns.
 
     python benchmarks/compare.py FOLDER --backbone mobilenetv2 --input-size 160 --rounds 3
 
 FOLDER is any folder that the harness reads. Both sides get the same three splits, batch size,
 precision, threads and epochs; ours starts from an empty cache every round. Times run from the start
-of the process, imports included, to the line that tells the final test accuracy.
+of the process, imports included, to the line with the final test accuracy.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _three_splits(folder: Path, target: Path, work: Path) -> None:
-    """Links to the images in the harness' own three splits, so that both sides see the same."""
+    """Link the images into the harness's own three splits, so that both sides use the same ones."""
     listing = list_dataset(str(folder), store=Store(work / "listing"))
     for split, images in listing.splits.items():
         for image in images:

@@ -1,10 +1,10 @@
-"""What it costs one machine to direct thousands of trials: scripted ones, on simulated nodes.
+"""Measure the costs of directing thousands of trials: scripted ones, on simulated nodes.
 
     python benchmarks/driver.py [--trials 10000] [--nodes 200] [--backbones 50]
 
-A node is a thread that sends what nodes send (events, arrays, weights, logs) and trains nothing;
-what receives it is the real thing: records, progress, live display, reports. Prints for each part
-the processor time, without that of the simulated nodes, and the most memory in it, with theirs.
+A node is a thread that sends events, arrays, weights and logs as real nodes do, and trains nothing.
+The receiver is real: records, progress, live display, reports. Prints for each part the processor
+time without that of the simulated nodes, and the peak memory with theirs.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _run(arguments: argparse.Namespace, place: Path) -> None:
 
 
 class Nodes(Executor):
-    """So many simulated nodes; also keeps their processor time apart from the rest."""
+    """Simulated nodes; measures their processor time separately."""
 
     def __init__(self, nets: Mapping[str, Any], count: int) -> None:
         self._nets, self._count = nets, count
@@ -127,7 +127,7 @@ class Nodes(Executor):
             follow(receive(self._timed(self._trained(job)), job), job, listener)
 
     def say(self, part: str) -> None:
-        """Print what a part has cost, which ends now."""
+        """Print the costs of a part, which ends now."""
         now = time.process_time()
         seconds, sent = now - self._begun - self._own, self._sent
         each = f"; {1e6 * seconds / max(1, sent):.0f} us for each of {sent:,} events and files"
@@ -138,7 +138,7 @@ class Nodes(Executor):
         reset_peak()  # elsewhere than on Linux, the peak is that of all parts so far
 
     def _timed(self, made: Iterator[Any]) -> Iterator[Any]:
-        """Yield what a node sends, and take the time to make it."""
+        """Yield what a node sends, and measure the time to make it."""
         while True:
             begun = time.thread_time()
             one = next(made, None)
@@ -184,7 +184,7 @@ def _file(path: str, content: bytes) -> SentFile:
 
 
 def _packed(key: str, net: Any, job: Job) -> bytes:
-    """Return a trial's arrays as a worker writes them, with the durations of the measuring."""
+    """Return the file of a trial's arrays as a worker writes it, with timing durations."""
     seed = next(trial.seed for trial in job.trials if trial.key == key)
     arrays = synthetic.make_arrays(net, job.dataset, seed, queries=100)
     file = io.BytesIO()

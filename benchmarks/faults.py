@@ -1,15 +1,15 @@
-"""A campaign of injected faults: does anything get lost, doubled or wrong, and is it told well?
+"""Inject faults, and test that no record is lost, doubled or wrong, and that errors are explained.
 
     python benchmarks/faults.py [--minutes 10 | --cases 40] [--seed 0] [--kinds NAME,NAME]
     python benchmarks/faults.py --seed 0 --kinds NAME --case 7      one case again
     python benchmarks/faults.py --list
 
 Kills, damaged caches and run folders, full and read-only disks, two commands at once, and hostile
-images, archives, names, weights and plugins, each in a home of its own. After each case the same
-command is given again where that is the remedy, and then: no record is lost or there twice, every
-array that no clock changes is bit for bit that of the undisturbed run, nothing prints a traceback,
-no process runs on, nothing half written stays, the user's files are as they were, and exit codes
-are those that are documented. Exits with 0 only if all of it held, every time. Linux only.
+images, archives, names, weights and plugins, each in a home folder of its own. After each case, the
+same command is repeated if that is the remedy. Then no record may be missing or doubled, arrays
+other than timings must be identical to those of the undisturbed run, no traceback may be printed,
+no process and no temporary file may remain, the user's files must be unchanged, and exit codes must
+be the documented ones. Exits with 0 only if all of this held in every case. Linux only.
 """
 
 from __future__ import annotations

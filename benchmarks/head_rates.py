@@ -1,10 +1,10 @@
-"""What five learning rates of a head cost against one: processor time, in turns.
+"""Compare the processor time of training a head at five learning rates with that at one.
 
     python benchmarks/head_rates.py --classes 2 17 100 --rounds 7
 
-Two ratios: of the phase on features that are computed already (batches, steps, validation, the
-best epoch; random features stand for them), and of all that a user waits for, with the frozen pass
-over the images. Their results are the same (`tests/training/test_head_copies.py`).
+Prints two ratios: of the phase alone, on random features (batches, steps, validation, the best
+epoch), and of all that a user waits for, with the frozen pass over the images. The results are the
+same as of separate trainings (`tests/training/test_head_copies.py`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _frozen(name: str, size: int) -> tuple[int, float]:
-    """Return how many features a backbone has, and the processor time to those of one image."""
+    """Return the number of a backbone's features, and the processor time for those of one image."""
     load_plugins((), ("backbones",))
     network = Network(BACKBONES[name], size)
     forward = ForwardPassCache(network, current()).get(PIXELS, [FEATURES])

@@ -1,8 +1,8 @@
-"""Whether the latencies of a run can be believed, on this machine, now. Run it on an idle one.
+"""Test whether latencies measured on this machine are reliable. Run it while the machine is idle.
 
-All six backbones with random weights in one process, in the same rounds: the harness's timing,
-the same once more, and a bare loop over the same compiled callable. Then the calibration, which
-must notice a core being loaded. Exits with 1 where any of them fails.
+Times six backbones with random weights in one process, in the same rounds: with the harness's
+timing, twice, and with a bare loop over the same compiled function. Then tests that the calibration
+detects a busy core. Exits with 1 if any of this fails.
 
     python benchmarks/latency_check.py [--seconds 2]
 """
@@ -103,7 +103,7 @@ def _bare_loop(calls: Calls, found: Times) -> None:
 
 
 def _loaded(calibration: Calibration) -> float:
-    """The drift over samples of which the second half was taken beside a busy process."""
+    """Return the drift of calibration samples, the second half taken next to a busy process."""
     calibration.samples.clear()
     for _ in range(CALIBRATIONS):
         calibration.sample()

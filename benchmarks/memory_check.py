@@ -1,9 +1,9 @@
-"""The memory that a run records against what is seen of the same from outside, every 10 ms.
+"""Compare the memory that a run records with that observed from outside, every 10 ms.
 
-Training: the resident memory of the worker that trains, while the command runs. Inference: a new
-Python process that makes the trained model again and answers one image; it tells when it begins,
-and its memory is looked at without libraries' code.
-Random weights, which take as much as any. Exits with 1 where one differs by more than 5%.
+Training: the resident memory of the worker that trains, while the command runs. Inference: that of
+a new Python process that rebuilds the trained model and predicts one image, from its signal that it
+begins, without the code of libraries. Weights are random, which take as much memory. Exits with 1
+if a figure differs by more than 5%.
 
     python benchmarks/memory_check.py [--backbones all] [--input-size 96]
 """
@@ -71,7 +71,7 @@ def _differ(name: str, what: str, ours: int | None, seen: int) -> bool:
 
 
 def _trained(work: Path, name: str, input_size: int | None) -> int:
-    """Make a run of one backbone; the most that its first worker, which trains, held."""
+    """Make a run of one backbone; return the peak memory of its first worker, which trains."""
     options = ["--backbones", name, "--run", name, "--dataset", "demo", "--limit", str(IMAGES)]
     options += ["--protocol", str(work / "short.toml"), "--weights", "random", "--quiet"]
     options += ["--cache", str(work / "cache"), "--results", str(work / "results")]
@@ -103,7 +103,7 @@ def _first_child(process: subprocess.Popen[bytes]) -> int:
 
 
 def _answered(folder: Path) -> int:
-    """By how much a new process grows at most that answers an image with the run's model."""
+    """Return the largest growth of a new process that predicts an image with the run's model."""
     command = [sys.executable, __file__, "--answer", str(folder)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
@@ -121,7 +121,7 @@ def _answered(folder: Path) -> int:
 
 
 def _answer(folder: Path) -> None:
-    """In that new process: nothing of how the harness measures memory is used here."""
+    """Predict an image, in the new process, without the harness's measuring of memory."""
     import numpy as np
 
     from bench.inference.measuring.hardware import MatrixChain
@@ -154,13 +154,13 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _own(process: psutil.Process) -> int:
-    """Without what it shares, which is files: the libraries' code."""
+    """Return the memory without shared pages, which are those of files such as libraries."""
     memory = process.memory_info()
     return int(memory.rss - getattr(memory, "shared", 0))
 
 
 class _Watch:
-    """The most resident memory of a process, looked at until it has ended."""
+    """Records the peak of a process's resident memory, polled until the process has ended."""
 
     def __init__(self, pid: int, look: Callable[[psutil.Process], int] = _resident) -> None:
         self.nbytes = 0

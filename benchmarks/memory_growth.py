@@ -1,4 +1,4 @@
-"""Whether memory grows with the number of images: ten times as many, side by side.
+"""Test whether memory grows with the number of images, by a run with ten times as many.
 
     python benchmarks/memory_growth.py --images 400 --backbone mobilenetv2 --input-size 96
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _draw(folder: Path, count: int, size: int) -> None:
-    """Two classes of noise: what is in the pictures changes no memory."""
+    """Write images of noise in two classes; their content does not affect memory."""
     rng = np.random.default_rng(0)
     for number in range(count):
         path = folder / ("even", "odd")[number % 2] / f"{number:06}.jpg"

@@ -1,10 +1,10 @@
-"""How near the engine comes to what the arithmetic alone costs.
+"""Compare the time of training with that of the arithmetic alone.
 
     python benchmarks/near_limit.py FOLDER --backbone mobilenetv2 --input-size 160 --rounds 3
 
 The limit is one bare forward pass of the frozen part over all images, and a bare training loop of
 the unfrozen part over tensors in memory: no validation, no records, no files. Both sides run in
-turn, as whole processes. `engine` is what the trial spent on the frozen part, compiling, and
+turns, as whole processes. `engine` is the time of the trial for the frozen part, compiling, and
 training with its validation; `whole` is everything from the start of the process.
 """
 
@@ -67,7 +67,7 @@ def _again(counts: tuple[int, int]) -> list[str]:
 def _ours(
     arguments: argparse.Namespace, work: Path, number: int
 ) -> tuple[dict[str, float], float, tuple[int, int]]:
-    """The trial's own seconds, those of the whole process, and the images it trained and saw."""
+    """Return the seconds of the trial and of the whole process, and the numbers of images."""
     protocol = write_protocol(
         work / "limit.toml", arguments.head_epochs, arguments.fine_tune_epochs
     )
@@ -88,7 +88,7 @@ def _ours(
 
 
 def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, float]:
-    """The arithmetic alone, on arrays of noise in memory, as plain TensorFlow functions."""
+    """Time the arithmetic alone, in plain TensorFlow functions on arrays of noise in memory."""
     import keras
     import numpy as np
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""One run of the harness as a process of its own, for the benchmarks of this folder to measure."""
+"""Make one run of the harness in a process of its own, for other benchmarks to measure."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ TELLS = ": done, "  # what stands in the line of a finished trial
 
 @dataclass(frozen=True)
 class Timed:
-    """A process: seconds to the first and the last line that tells its result, that line, and peak
-    memory; none of that unless it was watched, for a look takes the process some time, too."""
+    """A timed process: seconds to its first and its last line with a result, that line, and peak
+    memory if it was watched, which slows it down a little."""
 
     first_seconds: float
     seconds: float
@@ -49,20 +49,20 @@ class Timed:
 
 
 def write_protocol(path: Path, head: int, fine_tune: int, *, flip: bool = False) -> Path:
-    """A protocol of both phases, or of the head alone where `fine_tune` is 0."""
+    """Write a protocol of both phases, or of the head alone if `fine_tune` is 0."""
     text = PROTOCOL + (FINE_TUNE if fine_tune else "")
     path.write_text(text.format(head=head, fine_tune=fine_tune, flip=str(flip).lower()))
     return path
 
 
 def run_bench(options: Sequence[str], *, watched: bool = False) -> Timed:
-    """`run_bench.py` with these options, timed to the last trial's accuracy."""
+    """Time `run_bench.py` with these options, to the accuracy of its last trial."""
     command = [sys.executable, str(ROOT / "run_bench.py"), "--latency-seconds", "0.1", *options]
     return timed(command, TELLS, watched=watched)
 
 
 def timed(command: Sequence[str], tells: str, *, watched: bool = False) -> Timed:
-    """Run a command; ends this process where it fails."""
+    """Run a command and time it; end this process if the command fails."""
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
     env["PYTHONUNBUFFERED"] = "1"
     start = time.perf_counter()
@@ -82,8 +82,7 @@ def timed(command: Sequence[str], tells: str, *, watched: bool = False) -> Timed
 
 
 def _watch(pid: int, peak: list[float]) -> None:
-    """The most memory that the process and its children hold together, what they share counted
-    once."""
+    """Return the peak memory of the process and its children, with shared pages counted once."""
     try:
         process = psutil.Process(pid)
         while process.is_running():
@@ -95,7 +94,7 @@ def _watch(pid: int, peak: list[float]) -> None:
 
 
 def _share(process: psutil.Process) -> int:
-    """Its memory, of what is shared its part; all of that where the system does not tell."""
+    """Return a process's memory with its part of shared pages, or with all of them if unknown."""
     try:
         memory = process.memory_full_info()
     except psutil.Error:  # a child that ended just now; the others go on
