@@ -1,7 +1,7 @@
-"""Text that comes from data, escaped for the format it is written to.
+"""Functions that escape text from data for the format it is written to.
 
-A class is named after a folder, an image after a file, and a reason is the text of any exception:
-all may contain line breaks, markup, terminal codes or a spreadsheet formula.
+Class names come from folders, image names from files, and reasons from any exception: all may
+contain line breaks, markup, terminal codes or spreadsheet formulas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WIDEST_LATIN = 0x17F
 
 
 def one_line(text: str) -> str:
-    """Remove line breaks, control codes and what reorders the text around it."""
+    """Replace line breaks, control codes and characters that reorder the text around them."""
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
@@ -31,7 +31,7 @@ def _visible(character: str) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Shorten to `most` characters, in the middle, because names differ at their ends."""
+    """Shorten a text to `most` characters, in the middle, because names differ at their ends."""
     if len(text) <= most:
         return text
     head = most // 2
@@ -56,13 +56,13 @@ def comment(text: str, most: int = 120) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Prefix what a spreadsheet would run as a formula with an apostrophe."""
+    """Prefix a text that a spreadsheet would run as a formula with an apostrophe."""
     line = one_line(text)
     return f"'{line}" if line.lstrip().startswith(_FORMULA_STARTS) else line
 
 
 def latin(text: str) -> str:
-    """Replace letters beyond Latin, which not every TeX engine can set, by their code point."""
+    """Replace non-Latin letters, which not every TeX engine can set, by their code points."""
     return "".join(
         c if ord(c) <= _WIDEST_LATIN or c in "–…±" else f"[U+{ord(c):04X}]" for c in one_line(text)
     )

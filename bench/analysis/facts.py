@@ -1,7 +1,7 @@
-"""A run described in text: the lines above every table.
+"""The description of a run: titles and texts of the lines above every table.
 
-Plain text, not yet escaped for a format. `run.json` may lack any key used here: older and
-interrupted runs are reported as far as they go.
+The text is plain, not yet escaped for a format. `run.json` may lack any key used here, because
+older and interrupted runs are reported too.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ PACKAGES = ("keras", "tensorflow", "jax", "torch")
 
 @dataclass(frozen=True)
 class Effort:
-    """The computing of some trials, over all processes.
+    """The computing time and energy of some trials, over all processes.
 
-    What a cache held already is not counted, so the same run costs less a second time; images are
-    decoded before any trial and are counted in none, nor is what a failed trial computed.
+    Cached results are not counted, so the same run costs less a second time. Neither are the
+    decoding of images, which precedes the trials, and failed trials.
     """
 
-    parts: Mapping[str, float]  # seconds by what they were for, the most first
-    joules: float | None  # of the trials and the timed queries; None: nothing counted them
+    parts: Mapping[str, float]  # seconds by purpose, the largest first
+    joules: float | None  # of the trials and the timed queries; None: not measured
 
     @property
     def seconds(self) -> float:
+        """Return the seconds of all parts."""
         return sum(self.parts.values())
 
 
 def facts(findings: Findings) -> list[Fact]:
-    """Return title and text of each line, most important first; empty ones are left out."""
+    """Return the title and text of each line, the most important first."""
     found = [
         ("Dataset", _dataset(findings)),
         ("Images", _images(findings)),
@@ -57,7 +58,7 @@ def facts(findings: Findings) -> list[Fact]:
 
 
 def failures(findings: Findings) -> list[Fact]:
-    """Return what failed or has no figures, and why; seeds with one reason share a line."""
+    """Return the trials that failed or have no figures, and why; seeds may share a line."""
     rows = findings.trials[findings.trials["reason"] != ""]
     found = []
     for (label, reason), group in rows.groupby(["label", "reason"], sort=False):
@@ -67,12 +68,12 @@ def failures(findings: Findings) -> list[Fact]:
 
 
 def skipped(findings: Findings) -> list[Fact]:
-    """Return each backbone that the plan left out before training, and why."""
+    """Return the backbones that the plan left out before training, and why."""
     return [(item.backbone, item.reason) for item in findings.run.meta.skipped]
 
 
 def environment(findings: Findings) -> Mapping[str, str]:
-    """Return what the trials ran on, with every value where they differ."""
+    """Return the environment of the trials by field; values that differ are joined with " / "."""
     found: dict[str, list[str]] = {}
     ran = [r.environment for r in findings.run.records if r.environment]
     for one in ran or [findings.run.meta.environment]:
@@ -82,12 +83,12 @@ def environment(findings: Findings) -> Mapping[str, str]:
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """Return the notes of some trials, each once."""
+    """Return the notes of these trials, each once."""
     return list(dict.fromkeys(note for record in records for note in record.notes))
 
 
 def effort(records: Iterable[Record]) -> Effort:
-    """Add up what the finished trials among the records computed themselves."""
+    """Sum the effort of the finished trials, counting once what several trials share."""
     parts = dict.fromkeys(("preparing", "training", "tuning", "measuring"), 0.0)
     joules: list[float] = []
     timed: set[tuple[str, int]] = set()
@@ -95,7 +96,7 @@ def effort(records: Iterable[Record]) -> Effort:
         trial, seconds = record.trial, record.seconds
         shared = sum(seconds.get(part, 0.0) for part in SHARED)
         train, tuning = seconds.get("train", 0.0), seconds.get("tuning", 0.0)
-        # More than what can be shared: measured once, with another seed of the backbone.
+        # Reused beyond the shared parts: measured once, with another seed of the backbone.
         measured_before = max(seconds.get("reused", 0.0) - shared, 0.0)
         parts["preparing"] += max(shared - seconds.get("reused", 0.0), 0.0)
         parts["training"] += train
@@ -104,7 +105,7 @@ def effort(records: Iterable[Record]) -> Effort:
         parts["measuring"] += rest - measured_before
         joules += [] if record.joules is None else [record.joules]
         if (backbone := (trial.backbone, trial.input_size)) not in timed and record.runtimes:
-            timed.add(backbone)  # its seeds share the timed queries
+            timed.add(backbone)  # all seeds share the timed queries
             joules += [used for runtime in record.runtimes for used in runtime.joules.values()]
     found = sorted(parts.items(), key=lambda part: -part[1])
     return Effort({name: s for name, s in found if s > 0}, sum(joules) if joules else None)
@@ -141,7 +142,7 @@ def _phase(phase: Phase) -> str:
 
 
 def _tuning(budget: int) -> str:
-    return f"{budget} tried by each trial; the lowest validation loss decides" if budget else ""
+    return f"{budget} tried in each trial; the lowest validation loss decides" if budget else ""
 
 
 def _weights(findings: Findings) -> str:
@@ -176,7 +177,7 @@ def _precision(precision: str) -> str:
         return ""
     return (
         f"{precision}, in training and in the latency through Keras and XLA; other runtimes "
-        f"compute in what their names say, float32 if nothing"
+        f"compute in the precision of their names, float32 if they name none"
     )
 
 

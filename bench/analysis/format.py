@@ -1,4 +1,4 @@
-"""Figures formatted for reading: enough digits to compare, no false precision."""
+"""Functions that format figures, with enough digits to compare and no false precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MISSING = "–"
 
 
 def percent(share: float) -> str:
-    """Format a share: 97.33%."""
+    """Format a fraction as a percentage: 97.33%."""
     return f"{100 * share:.2f}%"
 
 
@@ -23,7 +23,7 @@ def tenths(share: float) -> str:
 
 
 def about(share: float) -> str:
-    """Word a frequency to the tenth: about 0.6, below 0.1, above 0.9."""
+    """Format a frequency to the tenth, in words: about 0.6, below 0.1, above 0.9."""
     text = tenths(share)
     words = {"<": "below", ">": "above"}
     return f"{words.get(text[0], 'about')} {text.lstrip('<>')}"
@@ -40,13 +40,13 @@ def rough(number: float) -> str:
 
 
 def points(share: float) -> str:
-    """Format a difference of shares: 1 point, 0.5 points."""
+    """Format a difference of fractions in percentage points: 1 point, 0.5 points."""
     value = f"{100 * share:.6g}"
     return f"{value} point{'' if value == '1' else 's'}"
 
 
 def signed_points(share: float) -> str:
-    """Format a difference of shares in percentage points, with its sign: +1.20."""
+    """Format a difference of fractions in percentage points, with its sign: +1.20."""
     return f"{100 * share:+.2f}"
 
 
@@ -61,19 +61,19 @@ def multiple(factor: float) -> str:
 
 
 def plus_minus(value: float, half: float) -> str:
-    """Format a figure with half of its interval, rounded up: 1.8 ± 0.1, 12 ± 2."""
+    """Format a figure with the half-width of its interval, rounded up: 1.8 ± 0.1, 12 ± 2."""
     digits = 2 if half < 0.05 else 1 if half < 0.95 else 0
     step: float = 10**-digits
     return f"{value:.{digits}f} ± {max(1, ceil(half / step - 1e-9)) * step:.{digits}f}"
 
 
 def interval(low: float, high: float) -> str:
-    """Format an interval of shares: 94.8–98.6%."""
+    """Format an interval of fractions: 94.8–98.6%."""
     return f"{100 * low:.1f}–{100 * high:.1f}%"
 
 
 def with_interval(share: float, low: float, high: float) -> str:
-    """Format a share with its interval: 97.33% (94.8–98.6%)."""
+    """Format a fraction with its interval: 97.33% (94.8–98.6%)."""
     return f"{percent(share)} ({interval(low, high)})"
 
 
@@ -83,7 +83,7 @@ def decimals(value: float) -> str:
 
 
 def four_decimals(value: float) -> str:
-    """Format with four decimals what differs in the third: 0.9987."""
+    """Format with four decimals, for figures that differ in the third: 0.9987."""
     return f"{value:.4f}"
 
 
@@ -146,21 +146,21 @@ def counted(number: int, noun: str) -> str:
 
 
 def divided(images: Mapping[SplitName, int]) -> str:
-    """Format the images of each split: 1,200 train / 60 validation / 60 test."""
+    """Format the number of images of each split: 1,200 train / 60 validation / 60 test."""
     return " / ".join(f"{images[split]:,} {split}" for split in SPLITS if split in images)
 
 
 def seeds(numbers: Iterable[int]) -> str:
-    """Name some seeds: seed 0; seeds 0, 1, 2."""
+    """Format a list of seeds: seed 0; seeds 0, 1, 2."""
     named = [str(number) for number in sorted(set(numbers))]
     return f"seed{'s' if named[1:] else ''} {', '.join(named)}"
 
 
 def first(names: Sequence[str], most: int) -> str:
-    """Join the first of some names with commas: a, b, c, …"""
+    """Join the first `most` names with commas: a, b, c, …"""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def megabytes(value: float) -> str:
-    """Format a size: 9.04 MB, of a million bytes each."""
+    """Format a size in megabytes, of a million bytes each: 9.04 MB."""
     return f"{significant(value)} MB"

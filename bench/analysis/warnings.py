@@ -1,6 +1,6 @@
-"""Everything that a report warns of: one cause each, with the option or the step that helps.
+"""The warnings of a report, each with the option or the step that helps.
 
-What a run noted while it was made is in its own words, of `run.json`.
+Notes from `run.json`, written while the run was made, are repeated as they are.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ MAX_PAIRS = 3
 
 
 class Cause(Enum):
-    """Why a reader is warned; the value says what helps."""
+    """The cause of a warning; its value is the remedy."""
 
-    RANDOM_INIT = "With pretrained files in FOLDER, --weights FOLDER ranks them."
-    EARLIER = "--fresh or another --run leaves them out."
+    RANDOM_INIT = "To rank them, give their pretrained files with --weights FOLDER."
+    EARLIER = "To leave them out, use --fresh or another --run."
     FAILED = "The same command tries it again."
     FAILED_AGAIN = "The same command tries it once more."
-    SKIPPED = "Another --protocol, --input-size or --weights may admit it."
+    SKIPPED = "Another --protocol, --input-size or --weights may allow it."
     PLUGIN = "`check` tests it once it loads."
-    EXCLUDED = "The end of report.md says why; mend or remove the files."
+    EXCLUDED = "The end of report.md says why; repair or remove the files."
     LEAK = "The section on the data audit shows the copies."
-    LAST_EPOCH = "Raise `epochs` of that phase in a protocol of your own."
+    LAST_EPOCH = "Raise `epochs` of that phase in your own protocol."
     RATE_DECIDES = "A larger --tune compares them at more rates; see Learning rates in report.md."
     SMALLER_FAILED = "The same command tries again; report.md says why."
-    DRIFT = "On a quiet machine, another --latency-seconds times them again."
-    TIMED_APART = "Another --latency-seconds times all of them in turns."
-    RUNTIMES_APART = "Another --latency-seconds times all runtimes again."
-    BATCH = "Best throughput is that of the other batch sizes; more memory may admit this one."
+    DRIFT = "To time them again, on an idle machine, use another --latency-seconds."
+    TIMED_APART = "To time all of them in turns, use another --latency-seconds."
+    RUNTIMES_APART = "To time all runtimes again, use another --latency-seconds."
+    BATCH = "The best throughput is that of the other batch sizes; this one may need more memory."
     MACHINES = "--fresh trains all of them on this machine."
     NOTED = ""
 
@@ -53,7 +53,7 @@ class Caution:
 
     @property
     def text(self) -> str:
-        """Return what was found, then what helps."""
+        """Return the warning, followed by the remedy."""
         if not self.cause.value:
             return self.what
         end = "" if self.what.endswith((".", "?", "!")) else "."
@@ -61,7 +61,7 @@ class Caution:
 
 
 def warnings(findings: Findings) -> list[str]:
-    """Return what a reader must know before trusting the table."""
+    """Return the text of each warning, the most important first."""
     return [caution.text for caution in cautions(findings)]
 
 
@@ -82,7 +82,7 @@ def cautions(findings: Findings) -> Iterator[Caution]:
     for record in run.failed_reruns:
         yield Caution(
             Cause.FAILED_AGAIN,
-            f"{record.trial.title}, failed when it was trained again, so its earlier record is "
+            f"{record.trial.title}, failed when it was trained again; its earlier record is "
             f"shown: {record.reason}",
         )
     for who, why in facts.skipped(findings):
@@ -93,20 +93,20 @@ def cautions(findings: Findings) -> Iterator[Caution]:
         yield Caution(Cause.EXCLUDED, f"{counted(count, 'image')} could not be used")
     if findings.audit is not None and (leak := outcome_text(findings.audit)):
         yield Caution(Cause.LEAK, leak)
-    yield from _stopped_at_the_limit(findings)
-    yield from _depending_on_the_rate(findings)
+    yield from _best_at_last_epoch(findings)
+    yield from _rate_decides(findings)
     if failed := sum(record.status == "failed" for record in run.subset_records):
         what = f"{counted(failed, 'trial')} on fewer training images failed"
         yield Caution(Cause.SMALLER_FAILED, what)
-    yield from of_latencies(findings.records)
+    yield from latency_cautions(findings.records)
     if fields := findings.environment_differences:
         what = f"Trials differ in {', '.join(fields)}: compare their times with care"
         yield Caution(Cause.MACHINES, what)
     yield from (Caution(Cause.NOTED, note) for note in run.meta.notes)
 
 
-def _stopped_at_the_limit(findings: Findings) -> Iterator[Caution]:
-    """Name the phases of pretrained backbones whose best epoch was the last allowed."""
+def _best_at_last_epoch(findings: Findings) -> Iterator[Caution]:
+    """Warn of phases of pretrained backbones whose best epoch was the last allowed."""
     where: dict[str, list[str]] = {}
     for label, records in findings.records.items():
         trained = [r for r in records if r.pretrained]
@@ -124,7 +124,7 @@ def _stopped_at_the_limit(findings: Findings) -> Iterator[Caution]:
 
 
 def _earlier(findings: Findings) -> Iterator[Caution]:
-    """Name the trials that the run's last command did not ask for; the folder keeps those too."""
+    """Warn of trials of the run that its last command did not request."""
     asked = findings.run.meta.asked
     if asked is None:  # as in version 0.1
         return
@@ -137,13 +137,13 @@ def _earlier(findings: Findings) -> Iterator[Caution]:
     if found:
         yield Caution(
             Cause.EARLIER,
-            f"Earlier trials, which the last command did not ask for: {', '.join(found)}. They "
-            f"are kept in this run and compared with the rest",
+            f"Trials of earlier commands, not requested by the last one: {', '.join(found)}. They "
+            f"stay in this run and are compared with the rest",
         )
 
 
-def _depending_on_the_rate(findings: Findings) -> Iterator[Caution]:
-    """Name pairs of backbones whose order on the test set depends on the learning rate."""
+def _rate_decides(findings: Findings) -> Iterator[Caution]:
+    """Warn of pairs of backbones whose order on the test set depends on the learning rate."""
     flips = findings.sensitivity.flips if findings.sensitivity is not None else ()
     pairs = [
         f"{flip.first} or {flip.second}"
@@ -156,8 +156,8 @@ def _depending_on_the_rate(findings: Findings) -> Iterator[Caution]:
         yield Caution(Cause.RATE_DECIDES, f"The learning rate decides which is better of {which}")
 
 
-def of_latencies(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
-    """Name each thing that makes latencies hard to compare, or is missing."""
+def latency_cautions(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
+    """Warn of latencies that are missing or hard to compare; `records` are by label."""
     yield from _drifted([record for of_label in records.values() for record in of_label])
     yield from _timed_apart(records)
     missing = {
@@ -171,7 +171,7 @@ def of_latencies(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
 
 
 def _drifted(records: Sequence[Record]) -> Iterator[Caution]:
-    """Name the measuring sessions in which the machine's speed changed."""
+    """Warn of changes of the machine's speed, within and between measuring sessions."""
     sessions: dict[tuple[str, tuple[float, ...]], tuple[str, Session]] = {}
     for record in records:
         for number, result in enumerate(record.runtimes):
@@ -207,7 +207,7 @@ def _drifted(records: Sequence[Record]) -> Iterator[Caution]:
 
 
 def _timed_apart(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
-    """Name the latencies that are shown together but were not measured in turns."""
+    """Warn of latencies that are shown together but were not measured in turns."""
     timings = _timings(records)
     for runtime, sessions in timings.items():
         if len(sessions) > 1:
@@ -229,7 +229,7 @@ def _timed_apart(records: Mapping[str, Sequence[Record]]) -> Iterator[Caution]:
 def _timings(
     records: Mapping[str, Sequence[Record]],
 ) -> dict[str, dict[tuple[str, float], list[str]]]:
-    """Return, by runtime, its sessions and the labels that each timed."""
+    """Return the labels that were timed together, by runtime and session."""
     found: dict[str, dict[tuple[str, float], list[str]]] = {}
     for label, of_label in records.items():
         for result in (result for record in of_label for result in record.runtimes):

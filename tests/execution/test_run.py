@@ -363,7 +363,7 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
     assert report.is_incomplete(findings, {changed.trials[0].key})
     (said,) = (text for text in warnings(findings) if "failed" in text)
     assert said == (
-        "one, seed 0, failed when it was trained again, so its earlier record is shown: as the "
+        "one, seed 0, failed when it was trained again; its earlier record is shown: as the "
         "script says. The same command tries it once more."
     )
 
