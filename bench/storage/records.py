@@ -156,12 +156,9 @@ def read_all_records(folder: Path) -> list[Record]:
     try:
         with path.open("rb") as file:  # bytes: text would also be split at U+2028, as in names
             for number, line in enumerate(file, 1):
-                whole = line.endswith(b"\n")
-                if (
-                    text := line.decode().removesuffix("\n")
-                    if whole or not _is_truncated(line)
-                    else ""
-                ):
+                if not line.endswith(b"\n") and _is_truncated(line):
+                    break  # its writer may be about to continue this line
+                if text := line.decode().removesuffix("\n"):
                     found.append(_parse_record(path, number, text))
     except FileNotFoundError:
         return []

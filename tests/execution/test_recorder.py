@@ -10,7 +10,9 @@ import pytest
 from plans import plan
 
 from bench.execution.recorder import RunRecorder
+from bench.storage import records
 from bench.storage.records import SCHEMA, read_records
+from bench.system.files import to_json
 from bench.training.events import RecordMade
 from bench.types import Record
 
@@ -34,3 +36,27 @@ def test_no_line_follows_one_that_a_full_disk_cut_off(
     recorder(RecordMade(Record(SCHEMA, trials[2], "failed")))
     recorder.close()
     assert [record.trial for record in read_records(tmp_path)] == list(trials)
+
+
+def test_a_line_that_is_completed_while_it_is_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = plan("one", seeds=range(2)).trials
+    recorder = RunRecorder(tmp_path, lambda event: None)
+    recorder(RecordMade(Record(SCHEMA, first, "failed")))
+    path, is_truncated = tmp_path / "records.jsonl", records._is_truncated
+    line = to_json(Record(SCHEMA, second, "failed")).encode() + b"\n"
+
+    def write(part: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(part)
+
+    def finished_meanwhile(read: bytes) -> bool:
+        write(line[9:])
+        return is_truncated(read)
+
+    write(line[:9])
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "_is_truncated", finished_meanwhile)
+        assert [record.trial for record in read_records(tmp_path)] == [first]
+    assert [record.trial for record in read_records(tmp_path)] == [first, second]
