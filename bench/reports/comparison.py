@@ -66,7 +66,7 @@ def sections(found: Comparison) -> list[Section]:
         Section("changes", "Changes", "", [*_changes(found)]),
     ]
     if found.answers:
-        shown.append(Section("answers", "Changed predictions", ABOUT, [*_answers(found)]))
+        shown.append(Section("answers", "Changed predictions", ABOUT, [*_predictions(found)]))
     return shown
 
 
@@ -185,7 +185,7 @@ def _interval(change: ChangedFigure) -> Formatted | None:
     return Formatted(Range(change.low, change.high, change.difference), show)
 
 
-def _answers(found: Comparison) -> Iterator[Block]:
+def _predictions(found: Comparison) -> Iterator[Block]:
     rows = tuple(
         (one.label, one.now_correct, one.now_wrong, one.still_wrong) for one in found.answers
     )

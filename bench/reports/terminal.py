@@ -115,8 +115,8 @@ def table(block: Table, width: int) -> rich.Table:
         style = STYLES[mark.state] if mark else ""
         drawn.add_row(*(Text(row[place]) for place in shown), style=style)
     if hidden := [column.title for n, column in enumerate(block.columns) if n not in shown]:
-        told = f"No room for {', '.join(hidden)}: a wider terminal shows more."
-        drawn.caption = Text(told, "dim", justify="left")
+        caption = f"No room for {', '.join(hidden)}: a wider terminal shows more."
+        drawn.caption = Text(caption, "dim", justify="left")
     return drawn
 
 

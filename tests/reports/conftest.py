@@ -1,4 +1,4 @@
-"""What the reports say is tested here; the pictures only where they are looked at."""
+"""Pictures are drawn only in the test files that look at them; elsewhere they are empty."""
 
 from __future__ import annotations
 

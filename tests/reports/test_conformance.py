@@ -1,4 +1,4 @@
-"""The reports keep to their formats: Markdown to CommonMark with tables, the pages to HTML."""
+"""The reports conform to their formats: CommonMark with tables, and HTML."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
 
 def read(inline: Token) -> str:
-    """Return what is read of a text: no element but code, images and line breaks was meant."""
+    """Return the text of inline Markdown; only code, images and line breaks are allowed in it."""
     words = []
     for token in inline.children or ():
         assert token.type in ("text", "code_inline", "image", "strong_open", "strong_close")
@@ -74,7 +74,7 @@ def blocks(shown_sections: list[Section]) -> list[Table]:
 
 
 @pytest.mark.slow
-def test_markdown_is_read_as_the_tables_and_texts_that_were_meant(findings: Findings) -> None:
+def test_markdown_parses_to_the_same_tables_and_texts(findings: Findings) -> None:
     placed = sections.sections(findings)
     tokens = PARSER.parse(markdown.text(placed))
     assert not {"html_block", "html_inline", "fence"} & {token.type for token in tokens}
@@ -87,7 +87,7 @@ def test_markdown_is_read_as_the_tables_and_texts_that_were_meant(findings: Find
 
 
 def errors(page: str) -> list[object]:
-    """Return what a parser that follows the standard calls an error."""
+    """Return the errors of a parser that follows the HTML standard."""
     parser = HTMLParser()
     parser.parse(page)
     return list(parser.errors)

@@ -1,4 +1,4 @@
-"""A run's folder that was damaged: an error that names the file and what to do, never a figure."""
+"""A damaged run folder gives an error that names the file and what to do, never a figure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old_folder(tmp_path: Path) -> Path:
-    """The same as version 0.1 left it: neither checksums nor keys."""
+    """The same run as version 0.1 wrote it, without checksums and keys."""
     folder = make_run(tmp_path / "r", NETS, images=10, queries=5)
     for record in read_records(folder):
         arrays = read_arrays(folder, record, 2)
@@ -77,7 +77,7 @@ def _bytes(name: str, content: bytes) -> Callable[[Path], None]:
 
 
 def _arrays(**arrays: Any) -> Callable[[Path], None]:
-    """Other arrays in the first trial's file, as one who knows the format would put them there."""
+    """Replace arrays in the first trial's file by others in the right format."""
 
     def damage(folder: Path) -> None:
         record = read_records(folder)[0]
@@ -238,7 +238,7 @@ WITHOUT_CHECKSUM: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("name", WITHOUT_CHECKSUM)
-def test_arrays_of_an_old_run_are_held_against_each_other(name: str, old_folder: Path) -> None:
+def test_arrays_of_an_old_run_are_compared_with_each_other(name: str, old_folder: Path) -> None:
     damage, message = WITHOUT_CHECKSUM[name]
     read(old_folder)
     damage(old_folder)
@@ -255,7 +255,7 @@ def test_a_trial_whose_arrays_are_gone_has_no_figures_and_no_rank(folder: Path) 
 
 
 @pytest.mark.slow
-def test_of_lines_written_twice_the_last_one_counts(folder: Path) -> None:
+def test_the_last_line_of_a_repeated_record_counts(folder: Path) -> None:
     path = folder / "records.jsonl"
     first, second = path.read_text().splitlines()
     path.write_text("\n".join([first, second, first.replace('"notes": []', '"notes": ["later"]')]))
@@ -275,7 +275,7 @@ def test_trained_weights_of_another_trial_are_damage(tmp_path: Path) -> None:
         read_trained(tmp_path, "one")
 
 
-def test_what_a_path_may_hold_leaves_the_records_readable(folder: Path) -> None:
+def test_unusual_paths_leave_the_records_readable(folder: Path) -> None:
     # Line separators of Unicode, and bytes that are not UTF-8 as Python holds them.
     strange = "a\u2028b\u2029c\u0085d\x1e" + os.fsdecode(b"\xff\xfe")
     records = [replace(record, reason=strange) for record in read_records(folder)]
@@ -283,8 +283,8 @@ def test_what_a_path_may_hold_leaves_the_records_readable(folder: Path) -> None:
     assert read_records(folder) == tuple(records)
 
 
-def test_arrays_measured_again_before_their_record_are_no_damage(folder: Path) -> None:
-    """As where a process is killed after it wrote the arrays, and before their record."""
+def test_arrays_newer_than_their_record_are_no_damage(folder: Path) -> None:
+    """A process was killed after it wrote the arrays, and before it wrote their record."""
     record = read_records(folder)[0]
     arrays = read_arrays(folder, record, 2)
     more = arrays | {"latency_xla_b1": np.array([0.5])}
@@ -302,10 +302,10 @@ def test_arrays_measured_again_before_their_record_are_no_damage(folder: Path) -
     assert "is damaged" in find_arrays_fault(folder, record, 2)
 
 
-def test_a_file_that_may_not_be_read_is_no_damage(
+def test_a_file_without_read_permission_is_no_damage(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the trial would be trained again, over arrays that are as good as they were."""
+    """Otherwise the trial would be trained again, and replace intact arrays."""
     record = read_records(folder)[0]
 
     def denied(path: Path, *arguments: object, **options: object) -> None:

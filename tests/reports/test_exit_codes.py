@@ -1,4 +1,4 @@
-"""What `report` and `choose` exit with, run by run."""
+"""Exit codes of `report` and `choose` for each kind of run."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_collections_that_are_code_are_not_loaded(
 @pytest.mark.parametrize(
     "request_", [None, "--dataset x", {"dataset": 7}, {"plugins": "p.py"}, {"limit": "all"}]
 )
-def test_a_request_of_another_form_is_not_taken(
+def test_a_request_of_another_format_is_refused(
     tmp_path: Path, request_: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_run(tmp_path / "r", [Net("plugged")], request=request_)

@@ -80,7 +80,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, folder: Path) -> Iterator[Any]:
-    """The report on a wide screen; at the end of each test nothing was said or asked for."""
+    """The report on a wide screen; fails if the page logged an error or requested anything."""
     yield from _opened(browser, folder / "report.html", width=1280)
 
 
@@ -115,7 +115,7 @@ def names(page: Any) -> list[str]:
     return page.locator(f"{BOARD} tbody tr:visible th .name").all_inner_texts()  # type: ignore[no-any-return]
 
 
-def test_the_verdict_stands_on_top(page: Any) -> None:
+def test_the_verdict_is_at_the_top(page: Any) -> None:
     sentence = page.locator(".verdict .sentence")
     assert "<script>alert(2)</script>" in sentence.inner_text()
     assert sentence.bounding_box()["y"] < 300
@@ -146,7 +146,7 @@ def test_columns_sort_and_random_init_never_among_the_ranked(page: Any) -> None:
         assert names(page)[3:] == [failed]
 
 
-def test_every_cell_stands_under_its_heading(browser: Any, tmp_path: Path) -> None:
+def test_every_cell_is_below_its_heading(browser: Any, tmp_path: Path) -> None:
     # One pretrained backbone is compared with none, so that there is no column of ties.
     folder = make_run(tmp_path, NETS[-3:], seeds=(0, 1), images=20)
     report.render(folder)
@@ -183,7 +183,7 @@ def test_many_classes_show_their_largest_confusions_and_the_matrix_when_asked(
         section.locator("details table tbody tr").nth(2 * 60 - 1).wait_for()
 
 
-def test_a_reason_stands_across_the_columns_without_figures(page: Any, phone: Any) -> None:
+def test_a_reason_spans_the_columns_without_figures(page: Any, phone: Any) -> None:
     for one in (page, phone):
         reason, table = one.locator(f"{BOARD} .reason"), one.locator(f"{BOARD} table")
         assert reason.inner_text() == "</td><script>alert(3)</script>"
@@ -229,7 +229,7 @@ def test_a_phone_shows_the_calibration_error(phone: Any) -> None:
     assert "ECE" in heads
 
 
-def test_a_point_tells_what_it_is_under_the_mouse_and_under_the_keyboard(page: Any) -> None:
+def test_a_point_has_a_tooltip_for_mouse_and_keyboard(page: Any) -> None:
     tip = page.locator("#tip")
     point = page.locator("#tradeoff .point[aria-label^='swift']")
     point.hover()
@@ -269,7 +269,7 @@ def test_arrow_keys_step_through_a_chart_that_is_one_stop_for_tab(page: Any) -> 
     assert below.splitlines()[1] == first.splitlines()[1]  # of the same column
 
 
-def test_rows_and_marks_of_a_backbone_light_up_together(page: Any) -> None:
+def test_rows_and_marks_of_a_backbone_are_highlighted_together(page: Any) -> None:
     row = page.locator("#leaderboard tr[data-about='swift']").first
     page.locator("#tradeoff .point[aria-label^='swift']").focus()
     assert "lit" in row.get_attribute("class")
@@ -286,7 +286,7 @@ def _saved(page: Any, name: str, folder: Path) -> Path:
     return path
 
 
-def test_what_is_seen_can_be_saved(page: Any, tmp_path: Path) -> None:
+def test_tables_and_charts_can_be_saved(page: Any, tmp_path: Path) -> None:
     drawn = ElementTree.parse(_saved(page, "Save Accuracy against cost as SVG", tmp_path))
     said = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"Accuracy against cost", "swift", "<script>alert(2)</script>", "test accuracy"} <= said
@@ -304,7 +304,9 @@ def test_what_is_seen_can_be_saved(page: Any, tmp_path: Path) -> None:
     assert not any(row["Backbone"].startswith("untrained") for row in rows)
 
 
-def test_a_filter_is_only_where_it_divides_a_table(page: Any, browser: Any, tmp_path: Path) -> None:
+def test_a_filter_is_shown_only_if_it_divides_the_table(
+    page: Any, browser: Any, tmp_path: Path
+) -> None:
     assert page.locator("#leaderboard > div").first.get_by_label("failed (1)").count() == 1
     whole = make_run(tmp_path / "run", [NETS[0], NETS[1], NETS[3]], images=80)
     report.render(whole)
@@ -337,7 +339,7 @@ def test_few_marks_have_their_names_on_a_phone(browser: Any, tmp_path: Path) -> 
         assert sorted(names) == sorted(net.name for net in SIX if not net.fails)
 
 
-def test_headings_link_to_what_they_head(page: Any) -> None:
+def test_headings_link_to_their_sections(page: Any) -> None:
     targets = page.locator("a.anchor").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
     assert {"#leaderboard", "#tradeoff"} <= set(targets)
     assert all(page.locator(target).count() == 1 for target in targets)
@@ -369,9 +371,7 @@ def test_a_cell_of_the_matrix_opens_its_images(page: Any) -> None:
     assert "untrained" not in page.locator("#confusion").inner_text()
 
 
-def test_a_matrix_of_many_classes_names_what_is_nearest_to_the_pointer(
-    browser: Any, tmp_path: Path
-) -> None:
+def test_a_large_matrix_names_the_cell_nearest_to_the_pointer(browser: Any, tmp_path: Path) -> None:
     classes = [f"kind {i}" for i in range(60)]
     report.render(make_run(tmp_path, NETS[:2], classes=classes, images=120))
     for page in _opened(browser, tmp_path / "report.html", width=390):
@@ -390,7 +390,7 @@ def test_a_matrix_of_many_classes_names_what_is_nearest_to_the_pointer(
         assert tip.is_hidden()
 
 
-def test_cells_that_have_no_room_for_all_figures_have_none(browser: Any, tmp_path: Path) -> None:
+def test_cells_without_room_for_all_figures_have_none(browser: Any, tmp_path: Path) -> None:
     nets = [Net(f"net{i}", i / 8) for i in range(20)]  # of the worst, figures of one digit
     report.render(make_run(tmp_path, nets, classes=[f"kind {i}" for i in range(9)], images=360))
     for page in _opened(browser, tmp_path / "report.html", width=390):
@@ -420,7 +420,7 @@ def test_dark_and_light(page: Any) -> None:
     assert page.evaluate(paper) == light  # the reader has chosen
 
 
-def test_everything_is_within_reach_of_the_keyboard(page: Any) -> None:
+def test_everything_is_reachable_by_keyboard(page: Any) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
@@ -453,7 +453,7 @@ def test_a_narrow_table_keeps_three_columns_and_scrolls(phone: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_a_phone_scrolls_one_way_only(browser: Any, folder: Path, width: int) -> None:
+def test_a_phone_scrolls_only_vertically(browser: Any, folder: Path, width: int) -> None:
     for page in _opened(browser, folder / "report.html", width=width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -469,7 +469,7 @@ def test_a_name_breaks_between_its_words(browser: Any, tmp_path: Path) -> None:
         ]
 
 
-def test_fingers_find_what_they_press(phone: Any) -> None:
+def test_touch_targets_are_large_enough(phone: Any) -> None:
     for button in phone.locator("button.button:visible").all()[:12]:
         assert button.bounding_box()["height"] >= 32
 
@@ -481,7 +481,7 @@ def test_printing_shows_every_backbone_and_no_button(page: Any) -> None:
     assert page.locator("#tradeoff .chart svg").is_visible()
 
 
-def test_no_table_is_wider_than_paper(browser: Any, tmp_path: Path) -> None:
+def test_no_table_is_wider_than_a_printed_page(browser: Any, tmp_path: Path) -> None:
     # A browser shrinks all that is printed if anything is.
     folder = make_run(tmp_path, SIX)
     report.render(folder)
@@ -491,7 +491,7 @@ def test_no_table_is_wider_than_paper(browser: Any, tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 688
 
 
-def test_paper_has_the_matrix_of_every_pretrained_backbone_and_what_is_folded_away(
+def test_print_has_every_confusion_matrix_and_collapsed_parts(
     page: Any,
 ) -> None:
     matrices, pairs = (
@@ -537,7 +537,7 @@ def test_what_the_page_builds_is_html(page: Any) -> None:
 
 @pytest.mark.parametrize("name", ["report.html", "../index.html"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_axe_finds_nothing_out_of_reach(
+def test_axe_finds_no_accessibility_violation(
     browser: Any, folder: Path, scheme: str, width: int, name: str
 ) -> None:
     package = "axe_playwright_python"
@@ -569,9 +569,7 @@ def test_the_index_leads_to_the_report(browser: Any, folder: Path) -> None:
     page.close()
 
 
-def test_a_heatmap_lies_over_its_image_until_it_is_switched_off(
-    browser: Any, tmp_path: Path
-) -> None:
+def test_heatmaps_can_be_switched_off(browser: Any, tmp_path: Path) -> None:
     explained_run(tmp_path / "run")
     for path in ("00003.jpg", "train/00007.jpg"):
         picture = tmp_path / "run" / thumbnails.FOLDER / path

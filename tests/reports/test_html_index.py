@@ -1,4 +1,4 @@
-"""results/index.html: every run, newest first, from what each run left."""
+"""results/index.html: every run, newest first, from the files of each run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_runs_are_listed_once_and_newest_first(results: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_backbone_has_a_history_and_random_weights_no_accuracy_in_it(results: Path) -> None:
+def test_a_history_has_no_accuracy_of_random_weights(results: Path) -> None:
     data = listed(results)
     assert data["sections"]["overview"]["blocks"][0]["sentence"] == (
         "2 runs on 1 data set, newest first."
@@ -118,7 +118,7 @@ def test_a_run_that_refuses_to_rank_has_no_best(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_best_is_the_verdicts_over_the_seeds_that_all_have(tmp_path: Path) -> None:
+def test_the_best_is_that_of_the_verdict_over_the_shared_seeds(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "one", (Net("alpha", 3.4), Net("beta", 3.0)), seeds=(0, 1))
     kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("beta", 1)]
     write_records(folder, kept)
@@ -145,16 +145,14 @@ def test_the_best_is_the_verdicts_over_the_seeds_that_all_have(tmp_path: Path) -
         ("verdict.json", b'{"best": [], "standings": 3}'),
     ],
 )
-def test_a_damaged_run_does_not_keep_the_others_from_the_list(
-    file: str, content: bytes, tmp_path: Path
-) -> None:
+def test_a_damaged_run_does_not_hide_the_others(file: str, content: bytes, tmp_path: Path) -> None:
     make_run(tmp_path / "good", NETS)
     (make_run(tmp_path / "bad", NETS) / file).write_bytes(content)
     assert sorted(names(listed(tmp_path))) == ["bad", "good"]
 
 
 @pytest.mark.slow
-def test_report_writes_the_index_beside_its_own_runs_only(tmp_path: Path) -> None:
+def test_report_writes_the_index_only_next_to_its_own_runs(tmp_path: Path) -> None:
     mine, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
     made(mine, "one", 1)
     other = made(elsewhere, "two", 1)

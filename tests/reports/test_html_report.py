@@ -1,4 +1,4 @@
-"""report.html as a file: whole, closed, small, and deaf to what names say."""
+"""report.html as a file: complete, self-contained, small, and safe against hostile names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HOSTILE = (
 
 
 class _Elements(HTMLParser):
-    """What a browser would see: every element with its attributes, and the text of scripts."""
+    """Collects what a browser would see: elements with attributes, and the text of scripts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -93,11 +93,11 @@ def test_json_in_a_script_cannot_end_it_and_comes_back_whole() -> None:
     assert json.loads(written) == value
 
 
-def test_a_part_is_made_when_it_is_encoded() -> None:
+def test_a_part_is_computed_when_it_is_encoded() -> None:
     assert "".join(script_json({"rows": [lambda: [1, "<"], list]})) == '{"rows":[[1,"\\u003c"],[]]}'
 
 
-def test_no_figure_is_written_that_json_does_not_know() -> None:
+def test_no_figure_is_written_that_json_cannot_represent() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         list(script_json({"accuracy": float("nan")}))
 
@@ -112,7 +112,7 @@ def test_names_add_no_element_to_the_page(tmp_path: Path) -> None:
     assert found.scripts[-1] == expected.scripts[-1]
 
 
-def test_names_are_said_as_they_are_but_for_codes(tmp_path: Path) -> None:
+def test_names_are_shown_unchanged_except_control_codes(tmp_path: Path) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX[:1], classes=HOSTILE, images=20)))
     names = matrix(data)[0]["y"]["names"]
     assert names[0] == HOSTILE[0]
@@ -121,7 +121,7 @@ def test_names_are_said_as_they_are_but_for_codes(tmp_path: Path) -> None:
     assert "\u202e" not in names[7]
 
 
-def test_the_page_loads_nothing_and_lets_only_its_own_script_run(tmp_path: Path) -> None:
+def test_the_page_loads_nothing_and_runs_only_its_own_script(tmp_path: Path) -> None:
     page = page_of(make_run(tmp_path, SIX, seeds=(0, 1)))
     parsed = _Elements(page)
     for tag, attributes in parsed.elements:
@@ -164,7 +164,7 @@ def test_random_init_has_no_rank_no_tie_and_no_accuracy_in_the_charts(tmp_path: 
 
 
 def dense(filled: list[float], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The counts of the cells that a page holds as row, column, root of the share, row, ..."""
+    """Return the counts of cells that a page stores as row, column, root of the fraction, ..."""
     held = np.zeros_like(counts)
     for row, column, root in np.reshape(filled, (-1, 3)):
         row_of, column_of = int(row), int(column)
@@ -172,7 +172,7 @@ def dense(filled: list[float], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return held
 
 
-def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
+def test_a_matrix_of_many_classes_is_stored_sparsely(tmp_path: Path) -> None:
     findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
     counts = findings.confusions["mobilenetv2"]
     data = data_of(rendered(findings))
@@ -192,7 +192,7 @@ def test_a_matrix_of_many_classes_is_held_sparsely(tmp_path: Path) -> None:
     assert recall == pytest.approx(np.diag(counts) / counts.sum(axis=1), abs=1e-4)
 
 
-def test_only_the_largest_confusions_are_held_where_there_are_too_many(
+def test_of_too_many_confusions_only_the_largest_are_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confusion, "MAX_CELLS", 2)
@@ -206,7 +206,7 @@ def test_only_the_largest_confusions_are_held_where_there_are_too_many(
     assert f" {np.count_nonzero(wrong) - 2} smallest cells are left out" in panel["note"]
 
 
-def test_of_equal_confusions_those_left_out_are_of_any_class(
+def test_of_equal_confusions_random_ones_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confusion, "MAX_CELLS", 300)
@@ -270,7 +270,7 @@ def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Pat
     ("queries", "box", "percentiles"),
     [(63, False, ["p50"]), (64, True, ["p50", "p90"]), (10, False, [])],
 )
-def test_the_latencies_box_follows_the_rule_of_the_percentiles(
+def test_the_box_of_latencies_needs_enough_queries(
     tmp_path: Path, queries: int, box: bool, percentiles: list[str]
 ) -> None:
     data = data_of(page_of(make_run(tmp_path, SIX[:1], queries=queries)))

@@ -44,7 +44,7 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("dummy")
-def test_a_metric_of_one_file_is_in_every_report(tmp_path: Path) -> None:
+def test_a_metric_in_one_file_appears_in_every_report(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     found = reports.read(folder)
     reports.write(found, sections(found), latex=True)

@@ -1,4 +1,4 @@
-"""What to do with a result: the commands, and how much faster the recommended backbone is."""
+"""Next steps: the commands, and how much faster the recommended backbone is."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_it_is_the_last_line_of_the_command(
     )
 
 
-def test_what_changes_from_round_to_round_is_not_shown_to_be_faster(tmp_path: Path) -> None:
+def test_a_lead_that_changes_between_rounds_is_not_shown_to_be_faster(tmp_path: Path) -> None:
     # By round 1.2 and 2.7 times faster in turn. All queries together are alike, 1.8 times apart.
     busy = {"a": (1.0, 1.5, 1.0, 1.5), "b": (1.5, 1.0, 1.5, 1.0)}
     speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
@@ -94,14 +94,14 @@ def test_what_changes_from_round_to_round_is_not_shown_to_be_faster(tmp_path: Pa
     ],
     ids=["timed apart", "worse", "slower"],
 )
-def test_without_a_true_statement_there_is_none(
+def test_without_a_valid_speed_ratio_there_is_no_sentence(
     tmp_path: Path, wrong: dict[str, int], milliseconds: dict[str, float], other: Session
 ) -> None:
     findings = made(tmp_path, wrong, milliseconds, {"a": SESSION, "b": other})
     assert findings.faster is None
 
 
-def test_the_commands_go_on_from_the_recommended(
+def test_the_commands_use_the_recommended_backbone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def test_the_commands_go_on_from_the_recommended(
     }
 
 
-def test_seeds_that_were_asked_for_and_not_trained_are_left(tmp_path: Path) -> None:
+def test_requested_seeds_that_were_not_trained_are_suggested(tmp_path: Path) -> None:
     command = ("run_bench.py", "--backbones", "a,b", "--seeds", "3", "--results", str(tmp_path))
     speeds, sessions = {"a": 18.0, "b": 10.0}, dict.fromkeys("ab", SESSION)
     findings = made(tmp_path / "r", {"a": 0, "b": 2}, speeds, sessions, command)
@@ -133,7 +133,7 @@ def test_seeds_that_were_asked_for_and_not_trained_are_left(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("named", ["my runs", "the old place", ""])
-def test_commands_say_where_the_run_is_unless_that_is_the_usual_place(
+def test_commands_name_a_results_folder_that_is_not_the_default(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The audit in reports: what leaked images do to an accuracy, and the section that says so."""
+"""The audit in reports: the effect of leaked images on accuracy, and the section about it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def predictions(*predicted: int) -> Predictions:
 IDS = tuple(f"test/0000{n}.png" for n in range(4))
 
 
-def test_accuracy_with_and_without_what_leaked():
+def test_accuracy_with_and_without_leaked_images():
     (leak,) = leak_effects(kept(PAIR), IDS, {"net": (predictions(0, 0, 0, 1),)})
     assert (leak.every.accuracy, leak.every.images) == (0.75, 4)
     assert leak.clean is not None
@@ -66,7 +66,7 @@ def test_seeds_are_averaged_and_give_an_interval_of_both():
     assert leak.clean.low < 5 / 6 < leak.clean.high
 
 
-def test_where_all_leaked_there_is_no_clean_figure():
+def test_without_clean_images_there_is_no_clean_accuracy():
     pairs = [dataclasses.replace(PAIR, second=LocatedImage(id, "test", 0)) for id in IDS]
     (leak,) = leak_effects(kept(*pairs), IDS, {"net": (predictions(0, 0, 0, 1),)})
     assert leak.clean is None
@@ -133,7 +133,7 @@ def test_groups_and_extensions_are_named(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_what_an_audit_names_stays_text(tmp_path: Path):
+def test_names_in_an_audit_stay_text(tmp_path: Path):
     hostile = WrongExtension("train/x.jpg", "<b>|@me")
     audit = audit_of(wrong_extensions=(hostile,))
     text = rendered(tmp_path / "run", dataclasses.replace(kept(), audit=audit))

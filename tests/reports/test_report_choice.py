@@ -1,4 +1,4 @@
-"""Which backbone is taken under limits, and why the others are not."""
+"""`choose`: which backbone is chosen under limits, and why the others are not."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def reasons(choice: Choice) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-def test_of_what_is_shown_to_be_within_the_margin_the_quickest_is_taken(folder: Path) -> None:
+def test_the_fastest_within_the_margin_is_chosen(folder: Path) -> None:
     choice = chosen(folder)
     assert choice.pick is not None
     assert choice.pick.backbone == "sharp"  # keen may be 1.3 points behind
@@ -93,7 +93,7 @@ def test_of_what_is_shown_to_be_within_the_margin_the_quickest_is_taken(folder: 
     assert choice.purchases == ()
 
 
-def test_who_is_never_taken(folder: Path) -> None:
+def test_backbones_that_are_never_chosen(folder: Path) -> None:
     assert reasons(chosen(folder)) == {
         "lucky": ["random init: its accuracy means nothing"],
         "dead": ["failed: out of memory"],
@@ -121,7 +121,7 @@ def test_a_pick_that_is_also_the_cheapest_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_what_one_more_millisecond_would_buy(folder: Path) -> None:
+def test_the_gain_of_a_higher_limit(folder: Path) -> None:
     choice = chosen(folder, max_latency_ms=12)
     assert choice.pick is not None
     assert choice.pick.backbone == "blunt"
@@ -134,7 +134,7 @@ def test_what_one_more_millisecond_would_buy(folder: Path) -> None:
     assert not purchase.candidate.lead.may_be_chance
 
 
-def test_in_words(folder: Path) -> None:
+def test_the_choice_in_words(folder: Path) -> None:
     choice = chosen(folder, max_latency_ms=12)
     assert said(choice) == Statement(
         "Take blunt: 90.00% accuracy (86.7–92.6%), 10.0 ms median latency, 10.0 MB.",
@@ -214,7 +214,7 @@ def test_a_runtime_is_chosen_by_its_own_accuracy_latency_and_size(tmp_path: Path
     assert chosen(folder, runtime="small_int8", min_accuracy=0.95).pick is None
 
 
-def test_answers_that_are_no_numbers_are_no_accuracy(tmp_path: Path) -> None:
+def test_nan_predictions_have_no_accuracy(tmp_path: Path) -> None:
     folder = converted(made(tmp_path / "r"), {"sharp": 396, "blunt": 360})
     (sharp,) = (e for e in read_run(folder).evidence if e.record.trial.backbone == "sharp")
     nan = np.full((400, 2), np.nan)
@@ -233,7 +233,7 @@ def test_answers_that_are_no_numbers_are_no_accuracy(tmp_path: Path) -> None:
 
 
 def test_the_figures_of_a_runtime_are_those_of_the_seed_that_it_ran(tmp_path: Path) -> None:
-    """Never the mean over three seeds next to one seed's converted model."""
+    """The mean over three seeds is never compared with one seed's converted model."""
     nets = [Net("one"), Net("two", 2.0)]
     folder = make_run(tmp_path / "r", nets, seeds=(0, 1, 2), images=400)
     found = []
@@ -266,7 +266,7 @@ def test_the_reference_named_is_the_same_as_none(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_hints_lead_to_what_was_judged(
+def test_the_hints_name_the_chosen_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = made(tmp_path / "r")
@@ -302,7 +302,7 @@ def test_an_unknown_runtime_lists_the_known(folder: Path) -> None:
         chosen(folder, runtime="litert")
 
 
-def test_what_may_not_be_ranked_is_not_chosen_from(tmp_path: Path) -> None:
+def test_trials_that_cannot_be_ranked_cannot_be_chosen(tmp_path: Path) -> None:
     folder = made(tmp_path / "r")
     first, *others = read_records(folder)
     trial = replace(first.trial, protocol_digest="other")

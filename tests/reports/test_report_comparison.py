@@ -1,4 +1,4 @@
-"""Two runs against each other: what may be compared, how sure a change is, and the rules of CI."""
+"""`compare`: which figures can be compared, the intervals of changes, and the rules for CI."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made(
     calibration: tuple[float, ...] = (0.05, 0.05),
     **meta: Any,
 ) -> Path:
-    """One backbone, `wrong` of 100 test images wrong, each answer with certainty 0.9."""
+    """A backbone with `wrong` of 100 test images wrong, each prediction with probability 0.9."""
     make_run(folder, [Net("net")], images=100, **meta)
     (record,) = read_records(folder)
     session = Session("2025-03-01T12:00:00+00:00", ("net",), 1, 4, 1e11, calibration)
@@ -89,7 +89,7 @@ def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     assert (found.images, found.refused, found.differing) == (100, (), ())
 
 
-def test_the_images_whose_answer_changed_are_named(tmp_path: Path) -> None:
+def test_images_with_changed_predictions_are_listed(tmp_path: Path) -> None:
     # Wrong before are the images 0 to 3, now 2 to 4 and by their order in the arrays.
     before, after = made(tmp_path / "a", 4), made(tmp_path / "b", 0)
     (record,) = read_records(after)
@@ -218,7 +218,7 @@ def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_what_differs_besides_is_told(tmp_path: Path) -> None:
+def test_other_differences_are_listed(tmp_path: Path) -> None:
     before = made(tmp_path / "a", wrong=4)
     protocol = {"name": "other", "digest": "1" * 16, "phases": []}
     after = made(tmp_path / "b", wrong=4, protocol=protocol, settings={"batch_size": 64})
@@ -251,7 +251,7 @@ def test_the_command_and_its_exit_codes(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(json.loads(capsys.readouterr().out)["broken_rules"]) == 1
 
 
-def test_what_finished_before_and_fails_now_breaks_any_rule(
+def test_a_backbone_that_fails_now_breaks_every_rule(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made(tmp_path / "a", wrong=4)
@@ -265,7 +265,7 @@ def test_what_finished_before_and_fails_now_breaks_any_rule(
 
 
 def spoil(folder: Path, backbone: str) -> None:
-    """Let the network answer NaN to one test image, as one that diverged does."""
+    """Set the probabilities of one test image to NaN, as a diverged network does."""
     (evidence,) = (e for e in read_run(folder).evidence if e.record.trial.backbone == backbone)
     probabilities = evidence.arrays["test_probabilities"].copy()
     probabilities[0] = np.nan
@@ -281,7 +281,7 @@ def spoil(folder: Path, backbone: str) -> None:
         (("good",), ("good", "new"), "not in a"),
     ],
 )
-def test_what_a_rule_cannot_judge_is_named(
+def test_figures_that_a_rule_cannot_check_are_named(
     tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...], reason: str
 ) -> None:
     folders = [
@@ -296,7 +296,7 @@ def test_what_a_rule_cannot_judge_is_named(
     assert [(n.label, n.reason) for n in result.not_judged] == [(name, reason)]
 
 
-def test_what_a_rule_cannot_judge_breaks_it_unless_that_is_allowed(
+def test_a_rule_that_cannot_be_checked_is_broken_unless_allowed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in "ab":
@@ -312,7 +312,7 @@ def test_what_a_rule_cannot_judge_breaks_it_unless_that_is_allowed(
     assert json.loads(out)["not_judged"] == [line]
 
 
-def test_what_was_skipped_says_why(tmp_path: Path) -> None:
+def test_skipped_backbones_have_a_reason(tmp_path: Path) -> None:
     before = make_run(tmp_path / "a", [Net("net"), Net("big")], images=20)
     left_out = [{"backbone": "big", "reason": "needs 12 GB"}]
     after = make_run(tmp_path / "b", [Net("net")], images=20, skipped=left_out)
@@ -320,7 +320,7 @@ def test_what_was_skipped_says_why(tmp_path: Path) -> None:
     assert refused == [("big", "skipped in b: needs 12 GB")]
 
 
-def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> None:
+def test_a_seed_with_nan_predictions_is_not_averaged_away(tmp_path: Path) -> None:
     for name in "ab":
         make_run(tmp_path / name, [Net("net")], seeds=(0, 1))
     folder = tmp_path / "b"
@@ -334,7 +334,7 @@ def test_one_seed_that_answers_nan_cannot_be_averaged_away(tmp_path: Path) -> No
 
 
 def test_an_accuracy_is_the_one_of_the_leaderboard(tmp_path: Path) -> None:
-    """Which is over the seeds that all backbones of the run finished."""
+    """Both are over the seeds that all backbones of the run finished."""
     nets = [Net("net", 1.0), Net("other", fails="out of memory", fails_seeds=(2,))]
     findings = [find(read_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
     ranked = findings[0].backbones.set_index("label")["accuracy"]["net"]
@@ -345,7 +345,7 @@ def test_an_accuracy_is_the_one_of_the_leaderboard(tmp_path: Path) -> None:
     assert accuracy.before == accuracy.after == ranked
 
 
-def test_a_rule_does_not_pass_on_no_backbone_at_all(
+def test_a_rule_without_any_backbone_does_not_pass(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made(tmp_path / "a", wrong=4)

@@ -36,13 +36,13 @@ def findings(folder: Path, *args: Any, **more: Any) -> Findings:
 
 
 def charts(found: Findings) -> dict[str, Chart]:
-    """Every chart of the sections of a run, by name."""
+    """Return every chart of the sections of a run, by name."""
     blocks = [block for section in sections(found) for block in section.blocks]
     return {block.name: block for block in blocks if isinstance(block, Chart)}
 
 
 def texts(drawn: Figure) -> list[tuple[str, Box]]:
-    """Every text of the picture with its place in pixels."""
+    """Return every text of a picture with its position in pixels."""
     canvas: Any = FigureCanvasAgg(drawn)
     canvas.draw()
     seen = [*drawn.texts, *(text for axes in drawn.axes for text in axes.texts)]
@@ -179,7 +179,7 @@ def test_a_panel_shows_every_figure_of_its_layers() -> None:
     assert line.get_markevery() == [3]  # a line through the last point would not be seen
 
 
-def test_marks_without_y_stand_in_a_strip() -> None:
+def test_marks_without_y_are_drawn_in_a_strip() -> None:
     layers = Points((Mark(1, 0.5, "a"),)), Points((Mark(3, None, "b"),), hollow=True)
     drawn = chart.draw(Chart("c", "Title", (panel_of(*layers, strip="not ranked"),)))
     panel, strip = drawn.axes
@@ -210,7 +210,7 @@ def test_the_first_of_alternatives_is_drawn_and_twelve_of_many_panels() -> None:
     assert "Only the first 12 of 14 panels." in [text for text, _ in texts(drawn)]
 
 
-def test_panels_of_one_title_stand_in_one_row() -> None:
+def test_panels_with_the_same_title_are_in_one_row() -> None:
     panels = [panel_of(Line((1, 2), (1, 2)), title=str(i // 2)) for i in range(6)]
     drawn = chart.draw(Chart("c", "T", tuple(panels)))
     tops = [round(axes.get_position().y1, 6) for axes in drawn.axes]
@@ -355,7 +355,7 @@ def test_the_first_label_gets_the_nearest_place() -> None:
     assert second.left < 1.5  # and the other close by
 
 
-def test_what_a_picture_was_drawn_with_is_gone_when_its_file_is_written(tmp_path: Path) -> None:
+def test_the_objects_of_a_picture_are_freed_once_it_is_written(tmp_path: Path) -> None:
     make_run(tmp_path, SIX[:1])
     gc.collect()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Figures and names as they are written, whatever the format."""
+"""The formatting of figures and names, in any report."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_markdown_shows_a_name_as_it_is(name: str, safe: str) -> None:
         ("<b>", "&lt;b&gt;"),
     ],
 )
-def test_a_comment_calls_nobody_and_links_nowhere(name: str, safe: str) -> None:
+def test_a_comment_contains_no_mention_and_no_link(name: str, safe: str) -> None:
     assert escape.comment(name) == safe
 
 
@@ -119,7 +119,7 @@ def test_csv_leaves_plain_names_alone() -> None:
     assert escape.csv_cell("cats, and dogs") == "cats, and dogs"
 
 
-def test_latex_gets_no_letter_it_cannot_set() -> None:
+def test_latex_gets_no_character_that_it_cannot_typeset() -> None:
     assert escape.latin("café 猫 ± 😀") == "café [U+732B] ± [U+1F600]"
 
 

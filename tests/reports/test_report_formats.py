@@ -1,4 +1,4 @@
-"""What other tools are given: read back with those tools, where they are installed."""
+"""Formats for other tools, read back with those tools where they are installed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_json_keeps_to_its_published_schema(folder: Path, tmp_path: Path) -> None:
+def test_json_follows_its_published_schema(folder: Path, tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(json_report.SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -80,7 +80,7 @@ def test_hostile_names_stay_text_in_a_pull_request(tmp_path: Path) -> None:
     assert len(rows) == 3
 
 
-def test_a_pull_request_calls_nobody(tmp_path: Path) -> None:
+def test_a_pull_request_mentions_nobody(tmp_path: Path) -> None:
     nets = [Net("@torvalds"), Net("https://example.org", fails="see https://example.org/@me")]
     text = pull_request.text(find(read_run(make_run(tmp_path / "r", nets))))
     assert "@&#8203;torvalds" in text
@@ -88,7 +88,7 @@ def test_a_pull_request_calls_nobody(tmp_path: Path) -> None:
     assert not re.search(r"@\w|://|www\.", text)
 
 
-def test_parquet_holds_the_columns_of_the_summary(folder: Path) -> None:
+def test_parquet_has_the_columns_of_the_summary(folder: Path) -> None:
     pytest.importorskip("pyarrow")
     (path,) = formats.write(folder, ["parquet"])
     table = pd.read_parquet(path)
@@ -99,7 +99,7 @@ def test_parquet_holds_the_columns_of_the_summary(folder: Path) -> None:
     assert str(table["seed"].dtype) == "int64"
 
 
-def test_timm_columns_mean_what_they_mean_there(folder: Path) -> None:
+def test_timm_columns_have_the_meaning_of_timm(folder: Path) -> None:
     (path,) = formats.write(folder, ["timm"])
     rows = {row["model"]: row for row in csv.DictReader(path.read_text().splitlines())}
     assert "vgg16" not in rows  # it failed

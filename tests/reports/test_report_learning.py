@@ -26,12 +26,12 @@ IMAGES = 40
 
 
 def first_right(count: int) -> NDArray[np.float64]:
-    """Probabilities with the first `count` images right."""
+    """Return probabilities with the first `count` images correct."""
     return answers(range(count, IMAGES), IMAGES)
 
 
 def add_shares(folder: Path, right: Mapping[tuple[str, float], Sequence[int]]) -> StoredRun:
-    """Trials on shares of the 80 training images, with as many right answers, one a seed."""
+    """Trials on fractions of the 80 training images, with the number of correct images by seed."""
     found: list[Record] = []
     for record in read_records(folder):
         for (name, fraction), counts in right.items():
@@ -100,7 +100,7 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
     assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.75, 1), (0.625, 2)]
 
 
-def test_only_the_largest_share_is_ranked(tmp_path: Path) -> None:
+def test_only_the_full_training_set_is_ranked(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
     assert len(run.subset_records) == 3
     assert dict(facts(find(run)))["Trials"] == (
@@ -144,7 +144,7 @@ def test_the_report_has_the_curves(tmp_path: Path) -> None:
 def tune(
     folder: Path, right: Mapping[str, Sequence[int | None]], chosen: Mapping[str, int]
 ) -> StoredRun:
-    """Two rates, of which each backbone gets as many right; `None`: training came to nothing."""
+    """Two rates, with the number of correct images of each backbone; `None`: training diverged."""
     found = []
     for record in read_records(folder):
         counts = right[record.trial.backbone]
@@ -264,7 +264,7 @@ def test_missing_arrays_leave_the_validation_figures(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rate_that_diverged_is_told(tmp_path: Path) -> None:
+def test_a_diverged_rate_is_reported(tmp_path: Path) -> None:
     make_run(tmp_path, [Net("alpha")], images=IMAGES)
     run = tune(tmp_path, {"alpha": [20, None]}, {"alpha": 0})
     found = sensitivity(run, find(run).records)

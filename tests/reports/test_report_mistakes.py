@@ -1,4 +1,4 @@
-"""Who is wrong about what, in figures that a reader can check by hand."""
+"""Mistakes and disagreements, in figures that a reader can check by hand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_most_confident_mistake_comes_first() -> None:
     assert find_mistakes([]) == ()
 
 
-def test_seeds_that_are_more_confident_together_decide_what_an_image_was_taken_for() -> None:
+def test_the_predicted_class_has_the_highest_summed_confidence() -> None:
     labels = [0, 0, 0]
     seeds = (
         predictions(labels, (1, 0.9), (3, 0.6), (0, 0.9)),
@@ -108,7 +108,7 @@ def test_the_section_of_disagreements_by_hand(tmp_path: Path) -> None:
     assert [shot.file for shot in gallery.sheets[1].shots] == ["test/00003.png"]
 
 
-def test_seeds_vote_and_a_seed_that_is_right_counts_nothing() -> None:
+def test_seeds_vote_on_mistakes() -> None:
     labels = [0, 0, 0]
     seeds = [
         predictions(labels, (1, 0.9), (1, 0.6), (2, 0.5)),
@@ -124,7 +124,7 @@ def test_seeds_vote_and_a_seed_that_is_right_counts_nothing() -> None:
     assert find_mistakes([seeds[0], predictions(labels, (0, 1.0), (0, 1.0), (0, 1.0))]) == ()
 
 
-def test_what_all_get_wrong_is_ranked_by_the_sum_of_confidences() -> None:
+def test_shared_mistakes_are_ranked_by_summed_confidence() -> None:
     labels = [0, 1, 0, 1]
     by_backbone = {
         "a": find_mistakes([predictions(labels, (1, 0.7), (0, 0.9), (1, 0.99), (1, 0.9))]),
@@ -137,13 +137,13 @@ def test_what_all_get_wrong_is_ranked_by_the_sum_of_confidences() -> None:
     assert shown_images(by_backbone) == (0, 1, 2)
 
 
-def test_one_backbone_shares_nothing() -> None:
+def test_one_backbone_has_no_shared_mistakes() -> None:
     assert shared_mistakes({"a": find_mistakes([predictions([0], (1, 0.9))])}) == ()
     assert shared_mistakes({}) == ()
 
 
 @pytest.mark.parametrize("source", ["imagenet", "random init"])
-def test_random_init_accuses_no_image(tmp_path: Path, source: str) -> None:
+def test_random_init_marks_no_image_as_mistake(tmp_path: Path, source: str) -> None:
     nets = [Net("one", 0.5), Net("two", 0.4), Net("three", 0.5, source=source)]
     found = find(read_run(make_run(tmp_path, nets, seeds=(0, 1, 2))))
     assert ("three" in found.mistakes) is (source == "imagenet")
@@ -154,7 +154,7 @@ def test_random_init_accuses_no_image(tmp_path: Path, source: str) -> None:
 
 
 def mistaken_run(folder: Path) -> Path:
-    """Two backbones; test image 3, called `cats`, is a dog to both, image 5 to `one` alone."""
+    """Both backbones predict cats for test image 3, a dog; only `one` gets image 5 wrong, too."""
     make_run(folder, [Net("one"), Net("two")], images=8)
     for number, record in enumerate(read_records(folder)):
         arrays = judged(answers([3] if number else [3, 5], 8))
@@ -321,7 +321,7 @@ def test_without_the_pixels_there_are_no_thumbnails(tmp_path: Path, store: Store
     assert thumbnails.read_thumbnails(folder) == {}
 
 
-def test_a_sheet_says_label_answer_and_file() -> None:
+def test_a_sheet_shows_label_prediction_and_file() -> None:
     shots = (Shot(i, f"class {i} → other", f"9{i}.0% sure", f"{i}/a\nb.png") for i in range(10))
     drawn = sheet.draw("A title", ContactSheet(tuple(shots), about="about"), {})
     said = [text.get_text() for text in drawn.texts]

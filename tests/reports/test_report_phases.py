@@ -1,4 +1,4 @@
-"""Whether fine-tuning helped: counted on few images, and said only where it is known."""
+"""Whether fine-tuning helped, on few images that can be counted by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def made(
     return find(read_run(folder))
 
 
-def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
+def test_ten_images_won_and_none_lost_helped(tmp_path: Path) -> None:
     head, tuned = phase_outcomes(made(tmp_path, list(range(10)), []))
     assert (head.phase, head.accuracy, head.gain) == ("head", 0.9, None)
     assert tuned.accuracy == 1
@@ -41,13 +41,13 @@ def test_ten_won_and_none_lost_is_a_help(tmp_path: Path) -> None:
     assert tuned.gain.word == "helped"
 
 
-def test_ten_lost_is_a_harm(tmp_path: Path) -> None:
+def test_ten_images_lost_hurt(tmp_path: Path) -> None:
     _, tuned = phase_outcomes(made(tmp_path, [], list(range(10))))
     assert tuned.gain is not None
     assert tuned.gain.word == "hurt"
 
 
-def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
+def test_as_many_lost_as_won_is_undecided(tmp_path: Path) -> None:
     found = made(tmp_path, list(range(5)), list(range(5, 10)))
     _, tuned = phase_outcomes(found)
     assert tuned.gain is not None
@@ -59,7 +59,7 @@ def test_as_many_lost_as_won_tells_nothing(tmp_path: Path) -> None:
     assert row["last_phase_low"] == pytest.approx(tuned.gain.low)
 
 
-def test_training_stands_beside_validation_at_the_best_and_the_last_epoch(tmp_path: Path) -> None:
+def test_training_and_validation_figures_of_the_best_and_last_epoch(tmp_path: Path) -> None:
     found = made(tmp_path, [0], [1])
     tuned = phase_outcomes(found)[1]
     phase = found.run.records[0].phases[1]
@@ -88,11 +88,11 @@ def test_a_seed_that_kept_the_weights_from_before_counts_in_the_best_figures(
     assert best.accuracy is None  # that seed has no training figure
 
 
-def test_random_weights_have_no_phases_to_speak_of(tmp_path: Path) -> None:
+def test_random_weights_are_not_in_the_table_of_phases(tmp_path: Path) -> None:
     assert phase_outcomes(made(tmp_path, [0], [1], source="random init")) == []
 
 
-def test_records_without_answers_after_each_phase_still_render(tmp_path: Path) -> None:
+def test_records_without_predictions_after_each_phase_still_render(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("a")], images=10)
     (record,) = read_records(folder)
     labels = np.arange(10) % 2

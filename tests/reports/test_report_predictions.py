@@ -1,4 +1,4 @@
-"""Predictions as a reader of a terminal and a spreadsheet see them."""
+"""Predictions in the terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def printed(width: int, top: int = 1) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_a_line_fits_the_terminal_and_says_image_class_confidence_and_doubt(width: int) -> None:
+def test_a_line_fits_the_terminal_and_marks_low_confidence(width: int) -> None:
     head, sure, doubtful, unread, *reasons = printed(width)
     assert max(map(len, (head, sure, doubtful, unread, *reasons))) <= width
     assert head.split() == ["image", "class", "confidence"]
@@ -47,13 +47,13 @@ def test_the_next_classes_follow() -> None:
     assert printed(200, top=2)[2].split()[-5:] == ["=dogs", "62.50%", "cats", "25.00%", "low"]
 
 
-def test_what_could_not_be_read_is_no_answer() -> None:
+def test_an_unreadable_image_has_no_prediction() -> None:
     low, unread = predictions.summary(ANSWERS, SOURCE)
     assert low == "1 of 2 predictions have a confidence below 70.00%: check them."
     assert unread == "1 of 3 images could not be read."
 
 
-def test_a_spreadsheet_has_every_digit_and_no_formula() -> None:
+def test_csv_has_every_digit_and_no_formula() -> None:
     lines = predictions.to_csv(ANSWERS, SOURCE, 2).splitlines()
     assert lines[0] == "image,class,confidence,low_confidence,error,class_2,confidence_2"
     assert lines[1] == f"{ANSWERS[0].image},cats,0.9,no,,'=dogs,0.0625"

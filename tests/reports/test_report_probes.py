@@ -1,4 +1,4 @@
-"""What a report says of probes, from stored answers."""
+"""Probes in the reports, from stored predictions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def section_of(folder: Path) -> Section | None:
 
 
 def agresti_min(won: int, lost: int, images: int) -> tuple[float, float, float]:
-    """Return the interval of a paired difference: half an image more won, and half a one lost."""
+    """Return the interval of a paired difference, with half an image more won and half lost."""
     more, b, c = images + 2, won + 0.5, lost + 0.5
     half = 1.959964 * sqrt(b + c - (b - c) ** 2 / more) / more
     return (won - lost) / images, (b - c) / more - half, (b - c) / more + half

@@ -1,4 +1,4 @@
-"""From records on disk to files on disk: complete, safe, quick, and never in need of Keras."""
+"""Reports rendered from records: complete, safe, quick, and without Keras."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_seeds_are_averaged_in_every_format(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_hundred_trials_are_rendered_without_a_framework(tmp_path: Path) -> None:
-    """How long that takes is measured by `benchmarks/report_speed.py`."""
+    """The time is measured by `benchmarks/report_speed.py`."""
     nets = [Net(f"net{i}", 2 + i / 10, 10 + 3 * i) for i in range(20)]
     folder = make_run(tmp_path, nets, seeds=range(10))
     assert len(read_records(folder)) == 200
@@ -317,7 +317,7 @@ def test_latest_replaces_a_text_file_and_never_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_killed_report_left_half_written_is_gone(tmp_path: Path) -> None:
+def test_files_left_by_a_killed_report_are_removed(tmp_path: Path) -> None:
     folder = tiny_run(tmp_path / "r")
     left = [left_beside(folder / "figures" / "a.png"), left_beside(tmp_path / "index.html")]
     for path in left:

@@ -1,4 +1,4 @@
-"""What a report says of corrupted images, from stored answers."""
+"""Robustness in the reports, from stored predictions."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_only_the_seeds_that_all_finished_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
+def test_without_robustness_there_is_no_section(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2])
     names = {path.name for path in report.render(folder)}
     assert not {"robustness.csv", "robustness.png"} & names
@@ -80,7 +80,7 @@ def test_a_run_that_was_not_asked_says_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 20])
-def test_the_picture_says_every_accuracy(tmp_path: Path, count: int) -> None:
+def test_the_picture_shows_every_accuracy(tmp_path: Path, count: int) -> None:
     nets = [Net(f"a_backbone_with_a_very_long_name_of_its_own_{i}") for i in range(count)]
     section = robustness.section(find(read_run(corrupted_run(tmp_path, nets))))
     assert section is not None

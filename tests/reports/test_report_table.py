@@ -1,4 +1,4 @@
-"""The leaderboard: who is ranked, in which order, and what is averaged."""
+"""The leaderboard: which backbones are ranked, in which order, and what is averaged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUIRED = [
 
 
 def answer(run: StoredRun, backbone: str, seed: int, right: int, certainty: float) -> None:
-    """Store test answers of which `right` are right, out of all."""
+    """Store test predictions of which `right` are correct."""
     record = next(r for r in run.records if (r.trial.backbone, r.trial.seed) == (backbone, seed))
     images = len(run.dataset.splits["test"])
     arrays = judged(answers(range(right, images), images, certainty))
@@ -43,7 +43,7 @@ def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
     assert table["reason"].tolist()[5].startswith("'from layer 100'")
 
 
-def test_what_is_by_label_follows_the_table(tmp_path: Path) -> None:
+def test_figures_by_label_are_in_the_order_of_the_table(tmp_path: Path) -> None:
     found = find(read_run(make_run(tmp_path, [Net("worse", 2.5), Net("better")])))
     assert found.backbones["label"].tolist() == ["better", "worse"]
     assert list(found.confusions) == list(found.scaled_bin_sums) == ["better", "worse"]

@@ -1,4 +1,4 @@
-"""What is printed: it fits, nothing is wrapped inside the table, and nothing is hidden."""
+"""The terminal report: it fits, tables are not wrapped, and nothing is hidden silently."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def printed(folder: Path, width: int, *, terminal: bool = False) -> str:
 
 
 def rows(lines: list[str], start: int) -> list[str]:
-    """The rows of a table, without the names of the columns that had no room."""
+    """Return the rows of a table, without the line about the hidden columns."""
     block = "\n".join(lines[start : lines.index("", start)])
     return block.split("\nNo room for ")[0].splitlines()
 
@@ -72,7 +72,7 @@ def test_narrow_terminals_lose_the_least_important_columns(tmp_path: Path) -> No
     assert "No room for" not in printed(folder, 200)
 
 
-def test_it_says_what_was_run_and_what_to_beware_of(tmp_path: Path) -> None:
+def test_the_facts_and_warnings_are_printed(tmp_path: Path) -> None:
     folder = make_run(
         tmp_path,
         excluded=[Excluded("train/a.jpg", "truncated")],
@@ -121,7 +121,7 @@ def test_backbones_that_failed_in_some_seeds_say_how_many(tmp_path: Path) -> Non
     assert "! resnet50, seed 1 failed: out of memory" in text
 
 
-def test_trials_of_different_machines_are_told(tmp_path: Path) -> None:
+def test_trials_of_different_machines_are_reported(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2])
     first, second = read_records(folder)
     here, there = {"processor": "one", "cores": 2}, {"processor": "another", "cores": 2}
@@ -131,7 +131,7 @@ def test_trials_of_different_machines_are_told(tmp_path: Path) -> None:
     assert "! Trials differ in processor: compare their times with care." in text
 
 
-def test_a_phase_whose_best_epoch_is_the_last_allowed_is_told(tmp_path: Path) -> None:
+def test_a_phase_whose_best_epoch_is_the_last_allowed_is_reported(tmp_path: Path) -> None:
     folder = make_run(tmp_path, nets=(Net("a"), Net("b", source="random init")), seeds=(0, 1))
     assert "last allowed" not in printed(folder, 200)
     first, *others = read_records(folder)

@@ -1,4 +1,4 @@
-"""The verdict: who takes part, who ties, what the sentence says, and when there is none."""
+"""The verdict: which backbones are compared, ties, the sentence, and when there is none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def made(
     images: int = 100,
     source: str = "imagenet",
 ) -> Findings:
-    """A run in which each backbone gets the listed images wrong, a list a seed."""
+    """A run in which each backbone gets the listed images wrong, with a list for each seed."""
     nets = [
         Net(name, latency_ms=10.0 * (index + 1), source=source) for index, name in enumerate(wrong)
     ]
@@ -52,7 +52,7 @@ def made(
 
 
 def report_again(folder: Path) -> int:
-    """The exit code of `report` on the run in `folder`."""
+    """Return the exit code of `report` on the run in `folder`."""
     asked = {"results": folder.parent / "results", "run": str(folder), "price_per_hour": None}
     asked |= {"section": None, "latex": False, "format": "", "open": False, "margin": None}
     return report_command.main(argparse.Namespace(**asked))
@@ -67,7 +67,7 @@ def write(folder: Path, record: Record, wrong: list[int], images: int) -> None:
 ONE_SEED = "One seed: this compares the trained networks, not the backbones."
 
 
-def test_what_is_worse_is_not_taken(tmp_path: Path) -> None:
+def test_a_worse_backbone_is_not_recommended(tmp_path: Path) -> None:
     # Ten images that only a gets right, two that only b does: p = 2 * (1 + 12 + 66 / 2) / 4096. By
     # Agresti and Min 8 / 102 +- 1.96 * 0.0345 = 1.1 to 14.6 points.
     verdict = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 12))]}).verdict
@@ -87,7 +87,7 @@ def test_what_is_worse_is_not_taken(tmp_path: Path) -> None:
     )
 
 
-def test_a_report_says_why_what_is_worse_may_share_a_letter_with_the_best(tmp_path: Path) -> None:
+def test_a_report_explains_a_worse_backbone_tied_with_the_best(tmp_path: Path) -> None:
     # b as above. Over two comparisons with the best: 8 / 102 - 2.24 * 0.0345 > 0, so it is worse.
     # Over three pairs p is 3 * 92 / 4096 = 0.067.
     findings = made(tmp_path, {"a": [[0, 1]], "c": [[0, 1, 12]], "b": [list(range(2, 12))]})
@@ -117,7 +117,7 @@ def test_the_best_that_is_also_the_cheapest_is_called_so(tmp_path: Path) -> None
     assert verdict.recommended == "b"
 
 
-def test_no_significant_difference_is_no_reason_to_take_the_cheaper(tmp_path: Path) -> None:
+def test_no_significant_difference_is_no_reason_to_recommend_the_cheaper(tmp_path: Path) -> None:
     # Seven against two: 5 / 102 +- 1.96 * 0.0306 = -1.1 to 10.91 points, and p = 0.11. b answers in
     # 5 ms, a in 10. (1.96 + 0.84)^2 * (0.09 - 0.05^2) / 0.05^2 = 275 images would show b worse.
     verdict = made(tmp_path, {"a": [[0, 1]], "b": [list(range(2, 9))]}).verdict
@@ -138,7 +138,7 @@ def test_no_significant_difference_is_no_reason_to_take_the_cheaper(tmp_path: Pa
 CLOSE: dict[str, list[list[int]]] = {"a": [[]], "b": [[0, 1]]}
 
 
-def test_the_cheapest_within_the_margin_is_taken(tmp_path: Path) -> None:
+def test_the_cheapest_within_the_margin_is_recommended(tmp_path: Path) -> None:
     found = made(tmp_path, CLOSE, images=1000)
     verdict = found.verdict
     assert [s.place for s in verdict.standings] == ["best", "within"]
@@ -175,7 +175,7 @@ def test_the_margin_is_the_runs_or_the_commands(
     assert "Expected `float`, got `str` - at `$.margin`" in capsys.readouterr().err
 
 
-def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) -> None:
+def test_if_the_speed_of_the_machine_changed_arithmetic_decides(tmp_path: Path) -> None:
     # 5 against 10 ms, while the same work took from 1 to 2.5: no difference. a has less arithmetic.
     made(tmp_path, CLOSE, images=1000)
     session = Session("now", ("a", "b"), 1, 3, 1e9, (0.001, 0.0025))
@@ -223,7 +223,7 @@ def test_where_the_machine_changed_its_speed_arithmetic_decides(tmp_path: Path) 
     )
 
 
-def test_ties_do_not_carry_over(tmp_path: Path) -> None:
+def test_ties_are_not_transitive(tmp_path: Path) -> None:
     # Each loses five more than the one before: p = 1/32 a step and 1/1024 over two. Holm asks
     # 1/1024 * 3, then 1/32 * 2 = 0.0625: only the ends differ.
     wrong = {"a": [[]], "b": [list(range(5))], "c": [list(range(10))]}
@@ -236,7 +236,7 @@ def test_ties_do_not_carry_over(tmp_path: Path) -> None:
     assert "P(first), with other test images: a above 0.9 and b below 0.1." in verdict.certainty
 
 
-def test_a_page_says_large_what_to_take_and_draws_how_often_each_is_first(tmp_path: Path) -> None:
+def test_a_page_starts_with_the_recommendation_and_bars_of_p_first(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[]], "b": [list(range(3))], "c": [list(range(10))]})
     statement = overview.section(found).blocks[0]
     assert isinstance(statement, Statement)
@@ -300,7 +300,7 @@ def test_without_a_shared_seed_nothing_is_compared(tmp_path: Path) -> None:
     assert report_again(tmp_path) == 3
 
 
-def test_one_alone_is_said_to_be_alone(tmp_path: Path) -> None:
+def test_a_single_backbone_has_no_comparison(tmp_path: Path) -> None:
     verdict = made(tmp_path, {"a": [[0, 1]]}).verdict
     assert verdict.best == "a"
     assert verdict.pairs == ()
@@ -348,7 +348,7 @@ def test_trials_on_other_test_images_are_not_ranked(tmp_path: Path) -> None:
 
 
 def test_several_seeds_widen_the_interval(tmp_path: Path) -> None:
-    """Seeds far apart say that another seed may be as far: nothing is known from two of them."""
+    """Seeds far apart show that another seed may be as far: two of them decide nothing."""
     alike = made(tmp_path / "alike", {"a": [[0, 1], [0, 1]]})
     apart = made(tmp_path / "apart", {"a": [[], list(range(4))]})
     close, far = alike.backbones.iloc[0], apart.backbones.iloc[0]
@@ -453,7 +453,7 @@ def test_a_card_gives_no_accuracy_of_random_weights(tmp_path: Path, source: str)
     assert "median latency, one image" in text
 
 
-def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) -> None:
+def test_no_report_shows_a_probability_of_zero(tmp_path: Path) -> None:
     # 400 of 1,000 that one alone gets right: p is far below what can be computed.
     findings = made(tmp_path, {"a": [[]], "b": [list(range(400))]}, images=1000)
     assert 0 < findings.verdict.pairs[0].p < 1e-9
@@ -471,7 +471,7 @@ def test_no_report_says_that_a_p_value_or_a_chance_is_nothing(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_rows_of_single_trials_are_not_called_means(tmp_path: Path) -> None:
-    """Trials that may not be ranked are shown one by one, also where there are several seeds."""
+    """Trials that cannot be ranked are shown one by one, even with several seeds."""
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
     records = list(found.run.records)
     records[0] = replace(records[0], trial=replace(records[0].trial, protocol_digest="e"))

@@ -1,4 +1,4 @@
-"""Sections of blocks: the same columns and cells in every report, and a new one in one file."""
+"""Sections: the same columns and cells in every report; a new section is one file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
 
 def plain(cell: str) -> str:
-    """Undo what Markdown escapes."""
+    """Undo the escapes of Markdown."""
     return unescape(cell.replace("\\", "")).strip()
 
 
@@ -85,7 +85,7 @@ def in_terminal(table: Table) -> list[list[str]]:
 
 
 def short(table: Table) -> list[list[str]]:
-    """Return the cells as the terminal writes them, where only a reason may be shorter."""
+    """Return the cells as the terminal writes them; only reasons may be shorter there."""
     return [
         [v.short if isinstance(v, Absent) else text for v, text in zip(row, texts, strict=True)]
         for row, texts in zip(table.rows, table.texts, strict=True)
@@ -142,7 +142,7 @@ def test_every_chart_has_the_same_marks_in_the_page_and_in_the_picture(findings:
 
 
 def same_marks(panel: Panel, shown: dict[str, Any], axes: Sequence[Axes]) -> int:
-    """Hold the points of a panel against those of the page and of the picture, and count them."""
+    """Compare the points of a panel with those of the page and the picture; return their number."""
     compared = 0
     for layer, other in zip(panel.layers, shown["layers"], strict=True):
         if not isinstance(layer, Points):
@@ -164,7 +164,7 @@ def same_marks(panel: Panel, shown: dict[str, Any], axes: Sequence[Axes]) -> int
 
 
 def raw_in_csv(name: str, table: Table) -> int:
-    """Hold the figures of a CSV file against those of the table, and count them."""
+    """Compare the figures of a CSV file with those of the table; return their number."""
     rows = list(csv.reader(io.StringIO(csv_report.text(table))))
     compared = 0
     place = 0
@@ -264,7 +264,7 @@ def test_a_table_has_a_cell_for_each_column() -> None:
         Table("t", text_columns("a", "b"), (("only one",),))
 
 
-def test_what_is_only_a_picture_is_no_section_where_none_was_drawn() -> None:
+def test_a_section_of_pictures_is_left_out_if_none_was_drawn() -> None:
     assert section_text(Section("x", "X", "about", [Chart("x", "X", ())])) == ""
     more = Section("x", "X", "", [Notes((("a", "b"),), "Failed", more=3, where="`run.json`")])
     assert section_text(more).splitlines()[-1] == "- and 3 more, `run.json`"

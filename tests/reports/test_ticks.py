@@ -1,4 +1,4 @@
-"""Where axes end, and the ticks and words that the page and the pictures share."""
+"""The limits, ticks and tick labels of axes, shared by the page and the pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.reports.ticks import scaled
 
 
 def axis(x: Axis, *values: float) -> Axis:
-    """The axis over marks at these places."""
+    """Return the axis over marks at these positions."""
     return scaled(Panel(x, Axis(), (Points(tuple(Mark(v, 0.0) for v in values)),))).x
 
 
@@ -28,7 +28,7 @@ def axis(x: Axis, *values: float) -> Axis:
         (Axis(log=True, ticks=(1.0, 8.0)), (1, 8), ("1", "8")),
     ],
 )
-def test_ticks_are_few_round_and_worded(
+def test_ticks_are_few_round_and_labelled(
     given: Axis, values: tuple[float, ...], words: tuple[str, ...]
 ) -> None:
     found = axis(given, *values)
@@ -38,7 +38,7 @@ def test_ticks_are_few_round_and_worded(
     assert found.low < min(values) <= max(values) < found.high
 
 
-def test_axes_reach_over_intervals_and_end_where_they_are_told() -> None:
+def test_axes_cover_intervals_and_respect_given_limits() -> None:
     mark = Mark(1.0, 0.9, interval=(0.5, 0.97))
     y = scaled(Panel(Axis(), Axis(percent=True), (Points((mark,)),))).y
     assert (y.low, y.high) == (pytest.approx(0.4718), pytest.approx(0.9982))
@@ -53,7 +53,7 @@ def test_a_wide_axis_and_one_of_whole_numbers_have_more_ticks() -> None:
     assert axis(Axis(whole=True, low=0.5, high=7.5), 1, 7).words == tuple("1234567")
 
 
-def test_names_and_what_has_no_figure_have_no_ticks() -> None:
+def test_axes_of_names_and_empty_axes_have_no_ticks() -> None:
     panel = Panel(Axis(), Axis(names=("a", "b")), (Points((Mark(1.0, 0),)),))
     assert scaled(panel).y == panel.y
     strip = Panel(Axis(log=True), Axis(), (Points((Mark(3.0, None),)),))

@@ -1,4 +1,4 @@
-"""What the reports say of latencies that were not timed alike, and of rows of earlier commands."""
+"""Warnings about latencies timed differently, and about trials of earlier commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEADY = (0.010, 0.0101, 0.010)
 
 
 def told(folder: Path, sessions: dict[str, dict[str, Session]]) -> list[str]:
-    """What is said of a run whose backbones have these runtimes, each timed in that session."""
+    """Return the warnings of a run whose backbones have these runtimes, each timed in a session."""
     records = []
     for record in read_records(make_run(folder, NETS)):
         timed = sessions[record.trial.backbone]
@@ -33,7 +33,7 @@ def session(started: str, calibration: tuple[float, ...] = STEADY, seconds: floa
     return Session(started, ("one", "two", "three"), 2, 4, 1e11, calibration, seconds)
 
 
-def test_what_was_timed_in_turns_needs_no_warning(tmp_path: Path) -> None:
+def test_timing_in_turns_needs_no_warning(tmp_path: Path) -> None:
     both = {"keras": session("1"), "litert": session("1")}
     assert told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both)) == []
 
@@ -56,7 +56,7 @@ def test_a_runtime_of_another_command_is_named(tmp_path: Path) -> None:
     assert line.startswith("litert: timed by another command than keras")
 
 
-def test_a_drift_is_told_of_the_runtime_that_met_it(tmp_path: Path) -> None:
+def test_a_drift_is_reported_for_its_runtime(tmp_path: Path) -> None:
     both = {"keras": session("1"), "litert": session("1", (0.01, 0.02, 0.01))}
     (line,) = told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both))
     assert "during the timing of one, two, three through litert: the same work" in line
@@ -71,7 +71,7 @@ def test_the_manifest_says_how_each_runtime_was_timed(tmp_path: Path) -> None:
     }
 
 
-def test_rows_that_the_last_command_did_not_request_are_named(tmp_path: Path) -> None:
+def test_trials_that_the_last_command_did_not_request_are_named(tmp_path: Path) -> None:
     keys = {
         (r.trial.backbone, r.trial.seed): r.trial.key
         for r in read_records(make_run(tmp_path / "r", NETS, seeds=(0, 1)))

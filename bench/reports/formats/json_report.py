@@ -70,21 +70,21 @@ class Verdict:
     recommended: Annotated[
         str | None, _about("the cheapest of the best and those within the margin of it")
     ] = None
-    margin: Annotated[float, _about("a share of accuracy: 0.01 is one percentage point")] = 0.0
+    margin: Annotated[float, _about("a fraction: 0.01 is one percentage point of accuracy")] = 0.0
     within: Annotated[tuple[str, ...], _about("shown to be within the margin of the best")] = ()
     undecided: tuple[str, ...] = ()
     worse: Annotated[tuple[str, ...], _about("shown to be worse than the best")] = ()
     largest_loss: Annotated[
-        float, _about("how far behind any other the recommended one could be, a share")
+        float, _about("how far behind any other the recommended one could be, a fraction")
     ] = 0.0
     faster: Annotated[
-        Faster | None, _about("the recommended against the best, with the 95% interval")
+        Faster | None, _about("speed ratio of the recommended to the best, with its 95% interval")
     ] = None
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What one of the figures is."""
+    """What a metric means."""
 
     title: str
     unit: str
@@ -93,7 +93,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """What a backbone and a trial have in common."""
+    """The fields that backbones and trials share."""
 
     label: str
     backbone: str

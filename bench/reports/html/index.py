@@ -188,8 +188,8 @@ def _all(runs: Sequence[Past]) -> Table:
 
 
 def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
-    """Yield the history of each data set. Data sets are told apart by content, not by name, because
-    figures on different images are not comparable."""
+    """Yield the history of each data set. Data sets are distinguished by content, not by name,
+    because figures on different images are not comparable."""
     by_content: dict[str, list[Past]] = {}
     for run in runs:
         if run.entries:
