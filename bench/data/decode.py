@@ -1,9 +1,9 @@
-"""Decoding: from the bytes of an image file to square uint8 RGB pixels, in one way for all images.
+"""Decoding: from the bytes of an image file to square uint8 RGB pixels, the same for all images.
 
-What Pillow can read is turned upright, converted to 8-bit RGB and resized; what it cannot read
-completely is refused with a reason. Decoders differ (by up to 4/255 for JPEG, 23/255 for resizing),
-so all that affects a pixel is in this file, under one version number. A file whose extension is
-wrong is decoded all the same, but reported.
+An image is turned upright, converted to 8-bit RGB and resized; one that Pillow cannot read
+completely is rejected with a reason. Decoders differ (by up to 4/255 for JPEG, 23/255 for
+resizing), so all that affects a pixel is in this file, under one version number. A file with a
+wrong extension is decoded too, and reported.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from bench.system.parallel import Item, Result, prefetch_map
 
 DECODE_VERSION = 1  # raise it with any change that may change a pixel: images are decoded again
 
-# Pillow's own threshold for a warning; here it is the limit. One image of this size already takes
-# a few hundred megabytes while it is converted.
+# Pillow's threshold for a warning, used as a limit here: converting one image of this size takes a
+# few hundred megabytes.
 MAX_PIXELS = 89_478_485
 
-# A JPEG decoder can shrink by 2, 4 or 8 at little cost. Down to twice the target size nothing is
-# lost. The rule is applied to one size at a time, so that pixels do not depend on which other sizes
-# are made in the same pass.
+# A JPEG decoder can shrink by 2, 4 or 8 at little cost, and down to twice the target size nothing
+# is lost. The rule is applied to each size alone, so that pixels do not depend on the other sizes
+# of the same pass.
 DRAFT_UP_TO = 320
 MIN_DRAFT = 640
 
 # Raster formats only: Pillow also opens formats that start other programs or read other files (EPS,
-# WMF, ...), which a data set must not do.
+# WMF, ...), which images from a data set must not do.
 READABLE = (
     *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA"),
     *("AVIF", "JPEG2000", "ICO", "PCX", "QOI"),
@@ -54,17 +54,17 @@ class BadImageError(Exception):
 
 
 def unusable_reason(error: OSError | BadImageError) -> str:
-    """Say why an image is not used that could not be read or decoded."""
+    """Return why an image cannot be used, from the error of reading or decoding it."""
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
     return str(error)
 
 
 def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
-    """Decode the image at each of `sizes`, as (size, size, 3), resized as Keras does.
+    """Return the image decoded at each of `sizes`, by size, as arrays of (size, size, 3).
 
-    The aspect ratio is not kept: cropping could cut off the labelled object. `BadImageError` is
-    about the image, `OSError` about this machine: the next run may succeed.
+    The aspect ratio is not kept: cropping could cut off the labelled object. `BadImageError` if the
+    image is unusable, `OSError` if this machine lacks memory: another attempt may succeed.
     """
     found: dict[int, Pixels] = {}
     try:
@@ -81,9 +81,9 @@ def decode(data: bytes, sizes: Sequence[int]) -> dict[int, Pixels]:
 
 @contextmanager
 def suppress_pillow_warnings() -> Iterator[None]:
-    """Suppress Pillow's warnings on odd files, which are reported otherwise or harmless.
+    """Suppress Pillow's warnings about unusual files, which are harmless or reported elsewhere.
 
-    Warning filters belong to the whole process: enter once, around all decoding threads.
+    Warning filters apply to the whole process: enter once, around all decoding threads.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -94,8 +94,10 @@ def suppress_pillow_warnings() -> Iterator[None]:
 def decode_in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], window: int
 ) -> Iterator[Iterator[Result]]:
-    """Do the work, which decodes an image, in threads: in the items' order, at most `window` of
-    them ahead of their use, the first ones at once."""
+    """Decode in threads: provide an iterator over `work(item)`, in the items' order.
+
+    At most `window` results are computed ahead of their use.
+    """
     # Pillow releases the GIL while it decodes.
     with suppress_pillow_warnings(), ThreadPoolExecutor(THREADS, "decode") as pool:
         yield prefetch_map(pool, work, items, window)
@@ -108,7 +110,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _load_image(data: bytes, *, shrink: bool) -> tuple[Image.Image, bool]:
-    """Return the whole image, upright, as 8-bit RGB, and whether the decoder shrank it."""
+    """Return the image, upright, as 8-bit RGB, and whether the decoder shrank it."""
     if not data:
         raise BadImageError("the file is empty")
     try:
@@ -149,27 +151,27 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         return _to_grey(image, top=None)
     if image.has_transparency_data:
-        # On white, the usual background of cut-out objects. Dropping the alpha channel would show
-        # whatever colour the transparent pixels have.
+        # White is the usual background of cut-out objects. Without the alpha channel transparent
+        # pixels would show arbitrary colours.
         rgba = image.convert("RGBA")
         page = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(page, rgba).convert("RGB")
     try:
         return image.convert("RGB")
     except ValueError:
-        raise BadImageError(f"colour mode {image.mode} cannot be turned into RGB") from None
+        raise BadImageError(f"colour mode {image.mode} cannot be converted to RGB") from None
 
 
 def _to_grey(image: Image.Image, top: int | None) -> Image.Image:
-    """Scale to 8 bits without clipping.
+    """Scale grey values to 8 bits without clipping; `top` is the value of white, None if unknown.
 
-    32-bit files do not define which value is white. The narrowest usual range that contains all
-    values is used, or else their own range.
+    32-bit files do not define white. For them the narrowest usual range that contains all values is
+    used, or, if none does, the range of the values.
     """
     values = np.asarray(image, dtype=np.float64)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
-        raise BadImageError("has values that are not numbers")
+        raise BadImageError("has values that are not finite numbers")
     black, white = 0.0, float(top or 0)
     if top is None:
         usual = (1, 255, 65535) if image.mode == "F" else (65535,)
@@ -186,10 +188,10 @@ TITLES = {"WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "PNM", "MPO": "JPEG"}
 
 
 def mismatched_format(id: str, data: bytes) -> str:
-    """Return the real format of an image whose file extension is wrong; "" if it is right."""
-    said = Image.registered_extensions().get(PurePosixPath(id).suffix.lower(), "")
-    if said not in READABLE or said in UNCHECKED:
+    """Return the actual format of an image whose file extension is wrong; "" if it is correct."""
+    claimed = Image.registered_extensions().get(PurePosixPath(id).suffix.lower(), "")
+    if claimed not in READABLE or claimed in UNCHECKED:
         return ""
-    found = Image.open(io.BytesIO(data), formats=_formats()).format or said
-    title = TITLES.get(found, found)
-    return "" if title == TITLES.get(said, said) else title
+    actual = Image.open(io.BytesIO(data), formats=_formats()).format or claimed
+    title = TITLES.get(actual, actual)
+    return "" if title == TITLES.get(claimed, claimed) else title

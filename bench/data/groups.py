@@ -1,4 +1,4 @@
-"""Which images belong together (the same animal, the same video), as a user's file says.
+"""Groups of images that belong together (the same animal, the same video), from a user's file.
 
 A CSV or TSV file has the columns `image` and `group`; a JSON file maps images to groups.
 """
@@ -18,11 +18,11 @@ from bench.system.files import read_text
 
 COLUMNS = ("image", "group")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-LISTED = 3  # names that an error gives as examples
+MAX_EXAMPLES = 3  # names in an error
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Read the group of each image named in the file."""
+    """Return the group of each image that the file names."""
     suffix = path.suffix.lower()
     if suffix not in (*DELIMITERS, ".json"):
         raise UsageError(f"groups file {path} must end in .csv, .tsv or .json.")
@@ -44,10 +44,10 @@ def read_groups(path: Path) -> dict[str, str]:
 
 
 def match_groups(groups: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:
-    """Return the group of each image of the data set that the file names.
+    """Return the groups by image id of the data set, from `groups` by image name in the file.
 
-    An image may be named by its whole path within the data set, or by the end of it, such as the
-    file name, if that matches one image only.
+    A name is the image's path in the data set or the end of the path, such as the file name, if
+    only one image matches.
     """
     ends: dict[str, list[str]] = defaultdict(list)
     for id in ids:
@@ -59,26 +59,27 @@ def match_groups(groups: Mapping[str, str], ids: Iterable[str]) -> dict[str, str
     for image, group in groups.items():
         name = image.replace("\\", "/").removeprefix("./")
         # A whole path may also be the end of another path, if a folder repeats itself.
-        fitting = [id for id in ends.get(name, ()) if id == name] or ends.get(name, [])
-        if not fitting:
+        matching = [id for id in ends.get(name, ()) if id == name] or ends.get(name, [])
+        if not matching:
             unknown.append(image)
             continue
-        if len(fitting) > 1:
+        if len(matching) > 1:
             raise UsageError(
-                f"the groups file's image {image!r} fits {len(fitting)} images, as {fitting[0]} "
-                f"and {fitting[1]}; give more of its path."
+                f"the groups file's image {image!r} matches {len(matching)} images, such as "
+                f"{matching[0]} and {matching[1]}; give more of its path."
             )
-        if found.setdefault(fitting[0], group) != group:
+        if found.setdefault(matching[0], group) != group:
             raise UsageError(
-                f"the groups file puts {fitting[0]} into {found[fitting[0]]!r} and into {group!r}; "
-                "an image has one group."
+                f"the groups file puts {matching[0]} into {found[matching[0]]!r} and into "
+                f"{group!r}; an image has one group."
             )
     if unknown:
-        named = ", ".join(repr(image) for image in unknown[:LISTED])
+        named = ", ".join(repr(image) for image in unknown[:MAX_EXAMPLES])
+        more = ", ..." if len(unknown) > MAX_EXAMPLES else ""
         example = next(iter(ends.values()), ["none"])[0]
         raise UsageError(
             f"the groups file names {len(unknown):,} image(s) that the data set does not have: "
-            f"{named}{', ...' if len(unknown) > LISTED else ''}. Its images are named as {example}."
+            f"{named}{more}. Its images have names such as {example}."
         )
     return found
 

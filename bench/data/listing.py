@@ -1,6 +1,6 @@
-"""What is known of a data set before any pixel is decoded: names, labels, splits, where to read.
+"""The listing of a data set: its images' names, labels and splits, before anything is decoded.
 
-Every source ends in a `Listing`; from there on nothing depends on where the images came from.
+Every data source returns a `Listing`; nothing after it depends on where the images come from.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from bench.types import Dataset, Split, SplitName
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One image: a name that is unique within the data set, and the index of its class."""
+    """One image: a name that is unique in the data set, and the index of its class."""
 
     id: str
     label: int
 
 
-# Returns an image's file by its id, still encoded; `OSError` if it cannot be read. Several threads
-# call it at once.
+# Returns the encoded image file of an id; `OSError` if it cannot be read. It must be thread-safe.
 ReadImage = Callable[[str], bytes]
 
 
@@ -31,17 +30,17 @@ class Listing:
     """Every image of a data set with its split and label, and how to read it."""
 
     name: str  # short, and safe as the name of a folder
-    description: str  # what it is and, if there was a choice, why it was chosen
+    description: str  # the origin of the images and how they were split
     classes: tuple[str, ...]
     splits: Mapping[SplitName, tuple[ListedImage, ...]]
     read: ReadImage
-    identity: str  # changes when any image may have changed; cheap to compute
+    identity: str  # changes if any image may have changed; cheap to compute
     notes: tuple[str, ...] = ()  # facts to report
-    groups: Mapping[str, str] = field(default_factory=dict)  # of the images that have one
+    groups: Mapping[str, str] = field(default_factory=dict)  # image id to group, where given
 
 
 def digest_lines(lines: Iterable[str]) -> str:
-    """Return the SHA-256 of lines, each ended by a newline so that no two lists are equal."""
+    """Return the SHA-256 of the lines, each followed by a newline so that lists stay distinct."""
     total = hashlib.sha256()
     for line in lines:
         total.update(line.encode() + b"\n")
@@ -49,13 +48,12 @@ def digest_lines(lines: Iterable[str]) -> str:
 
 
 MIN_TEST_IMAGES = 100
-MIN_CLASS_IMAGES = 10  # of one class
-MAX_IMBALANCE = 10  # times as many images in the largest class as in the smallest
+MIN_CLASS_IMAGES = 10  # training images of each class
+MAX_IMBALANCE = 10  # ratio of the largest class to the smallest
 
 
 def data_warnings(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> tuple[str, ...]:
-    """Return what makes the figures less reliable; nothing where there are enough images of each
-    class."""
+    """Return warnings about splits that are too small or uneven for reliable figures."""
     found = []
     test = len(splits["test"])
     if test < MIN_TEST_IMAGES:
@@ -78,7 +76,7 @@ def data_warnings(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> 
 
 
 def undecoded_dataset(listing: Listing) -> Dataset:
-    """Return all that is listed, as if no image were bad; without digests, so no fingerprint."""
+    """Return the listed images as a data set, as if all were usable: no digests, no fingerprint."""
     splits = {
         name: Split(tuple(i.id for i in split), tuple(i.label for i in split))
         for name, split in listing.splits.items()

@@ -1,8 +1,7 @@
-"""Decoded images in the store: one uint8 array for each split and size, how it is found again, and
-how some of its images are left out.
+"""Decoded images in the cache: one uint8 array for each split and size.
 
-The address depends on the images' content alone. So a process that only has a `Dataset` read from
-JSON finds the pixels, and two data sets that share a split share its array.
+An array's key depends on the images' content only. So a process that has just a `Dataset` from JSON
+finds the pixels, and two data sets that share a split share its array.
 """
 
 from __future__ import annotations
@@ -23,11 +22,14 @@ from bench.system.memory import release_pages
 from bench.types import SPLITS, Dataset, Split, SplitName
 
 KIND = "images"
-ROWS = 256  # copied at once
+ROWS = 256  # images copied at a time
 
 
 def get_entry(dataset: Dataset, split: SplitName, size: int, store: Store) -> Entry:
-    """Return the array (images, size, size, 3), in the order of `dataset.splits[split].ids`."""
+    """Return the entry with a split's images, (images, size, size, 3), in the order of its ids.
+
+    `DatasetError` if the cache no longer has it.
+    """
     entry = find_entry(dataset.splits[split], size, store)
     if entry is None:
         raise DatasetError(
@@ -43,17 +45,19 @@ def labels(dataset: Dataset, split: SplitName) -> NDArray[np.int64]:
 
 
 def find_entry(split: Split, size: int, store: Store) -> Entry | None:
+    """Return the entry with a split's images; None if the cache does not have it."""
     return store.find(KIND, cache_parts(split, size))
 
 
 @contextmanager
 def raise_dataset_errors(store: Store) -> Iterator[None]:
-    """Turn a failure to store decoded images, which training needs, into a `DatasetError`."""
+    """Turn a failure to store decoded images, without which training is impossible, into a
+    `DatasetError`."""
     try:
         yield
     except NoRoomError as error:
         raise DatasetError(
-            f"there is no room for the decoded images in the cache {store.root}: {error}. "
+            f"the decoded images do not fit into the cache {store.root}: {error}. "
             "Free some space, raise the cache's limit, or use fewer or smaller images."
         ) from error
     except NotKeptError as error:
@@ -64,22 +68,22 @@ def raise_dataset_errors(store: Store) -> Iterator[None]:
 
 
 def cache_parts(split: Split, size: int) -> dict[str, Any]:
-    """Return what identifies a split's array in the cache."""
+    """Return the parts of the cache key of a split's array."""
     return {"decode": DECODE_VERSION, "size": size, "digests": digest_lines(split.digests)}
 
 
 def array_bytes(count: int, size: int) -> int:
-    """Return the size of the array of this many images."""
+    """Return the bytes of an array of `count` images."""
     return count * size * size * 3
 
 
 def is_stored(dataset: Dataset, size: int, store: Store) -> bool:
-    """Return whether all splits are in the store at this size."""
+    """Return whether the cache has the images of all splits at this size."""
     return all(find_entry(dataset.splits[split], size, store) is not None for split in SPLITS)
 
 
 def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> str:
-    """Hash all that can change a figure: classes, labels, content, order and decoding."""
+    """Return the hash of all that affects results: classes, labels, content, order, decoding."""
     lines = [f"decode {DECODE_VERSION}", *(f"class {title!r}" for title in classes)]
     for split in SPLITS:
         each = zip(splits[split].labels, splits[split].digests, strict=True)
@@ -90,9 +94,9 @@ def fingerprint(classes: Sequence[str], splits: Mapping[SplitName, Split]) -> st
 def drop_images(
     dataset: Dataset, ids: Collection[str], sizes: Sequence[int], *, store: Store, note: str
 ) -> Dataset:
-    """Return `dataset` without the images `ids`, at all `sizes`; `note` says why.
+    """Return `dataset` without the images `ids`, and store its arrays at all `sizes`.
 
-    `DatasetError` where that would leave a class without images.
+    `note` says why they are left out. `DatasetError` if a class would have no image left.
     """
     unwanted = set(ids)
     splits = dict(dataset.splits)
@@ -124,7 +128,7 @@ def _check_classes_remain(dataset: Dataset, name: SplitName, kept: NDArray[np.bo
         if not (kept & (found == label)).any():
             raise DatasetError(
                 f"all {(found == label).sum():,} {name} images of class {title!r} would be left "
-                "out, as copies of images in other splits. Give other images, or --on-leak warn."
+                "out as copies of images in other splits. Use other images, or --on-leak warn."
             )
 
 
@@ -139,7 +143,7 @@ def _copy_rows(
             yield pixels[rows[start : start + ROWS]]
             release_pages(pixels)
 
-    # The time to decode these images, which a trial from cold caches would take.
+    # The cost is that of decoding these images, as in a trial with cold caches.
     cost = whole.cost_seconds * len(rows) / len(whole.array())
     store_images(split, size, rows_of(), whole.description, cost, store)
 
@@ -152,7 +156,7 @@ def store_images(
     cost_seconds: float,
     store: Store,
 ) -> None:
-    """Store a split's decoded images, given in pieces, unless they are there."""
+    """Store a split's decoded images, given in pieces, unless the cache has them."""
 
     def fill(draft: Draft) -> None:
         for piece in pieces:

@@ -1,9 +1,9 @@
-"""From a listing to a data set that can be trained on: every image decoded once, bad ones left out.
+"""From a listing to a data set for training: every image decoded once, unusable ones excluded.
 
-What one pass over the files found (each image's digest, a wrong extension, or why it is unusable)
-is remembered in the store under the listing's identity. So a later run reads no image at all, and a
-changed file causes a new pass. A file that could not be read is tried again by each run; if it can
-be read, that causes a new pass too.
+The outcomes of a pass over the files (each image's digest, a wrong extension, or why it is
+unusable) are cached as a manifest under the listing's identity. So a later run reads no image, and
+a changed file causes a new pass. Each run tries to read files that could not be read before; if one
+can be read, that causes a new pass, too.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ from bench.storage.cache import Draft, Store
 from bench.types import SPLITS, Dataset, Excluded, Split, SplitName, WrongExtension
 
 KIND = "manifest"
-VERSION = 3  # raise it when a pass remembers more, which older manifests do not have
+VERSION = 3  # raise it when manifests get more content
 WINDOW = 4 * THREADS  # images decoded ahead of the one being written: a limit on memory
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The outcome for one image: its digest, or the reason why it is left out."""
+    """The outcome of decoding one image: its digest, or the reason why it is excluded."""
 
     digest: str = ""
-    format: str = ""  # of the content, where the name says another
+    format: str = ""  # of the content, if the extension is wrong
     reason: str = ""
-    unread: bool = False  # it could not be read; the next run tries again
+    unread: bool = False  # the file could not be read; the next run tries again
 
 
 Outcomes = Mapping[str, _Outcome]
@@ -74,15 +74,15 @@ def prepare(
     store: Store,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
-    """Decode what is not yet in the store, at all `sizes` in one pass, and check the whole.
+    """Return the prepared data set; decode what the cache lacks, at all `sizes` in one pass.
 
-    `progress(done, total)` counts images; it is not called where nothing has to be read.
+    `progress(done, total)` counts images; it is not called if nothing has to be read.
     """
     _check_classes(listing)
     wanted = sorted(set(sizes))
     with store.lock(KIND, _manifest_parts(listing)), raise_dataset_errors(store):
-        # A pass may find that files changed although their dates did not; then the sizes decoded
-        # earlier are stale as well, and a second pass decodes them again.
+        # A pass may find that files changed although their dates did not. Then the sizes decoded
+        # earlier are out of date as well, and a second pass decodes them again.
         for _ in range(2):
             dataset, missing = _find_prepared(listing, wanted, store)
             if dataset is not None and not missing:
@@ -91,14 +91,15 @@ def prepare(
         dataset, missing = _find_prepared(listing, wanted, store)
     if dataset is None or missing:
         raise DatasetError(
-            f"the decoded images of {listing.name} did not stay in the cache {store.root}, or its "
-            "files change while they are read; make sure nothing else deletes them, and try again."
+            f"the decoded images of {listing.name} were deleted from the cache {store.root}, or "
+            "its files change while they are read; make sure that nothing else deletes or changes "
+            "them, and try again."
         )
     return dataset
 
 
 def load_prepared(listing: Listing, sizes: Sequence[int], *, store: Store) -> Dataset | None:
-    """Return what `prepare` would return if it is all in the store; decode nothing."""
+    """Return the prepared data set if the cache has all of it, otherwise None; decode nothing."""
     _check_classes(listing)
     dataset, missing = _find_prepared(listing, sorted(set(sizes)), store)
     return None if missing else dataset
@@ -107,10 +108,10 @@ def load_prepared(listing: Listing, sizes: Sequence[int], *, store: Store) -> Da
 def restore_pixels(
     listing: Listing, dataset: Dataset, sizes: Sequence[int], *, store: Store
 ) -> None:
-    """Decode again what was deleted from the store.
+    """Decode again the images that were deleted from the cache.
 
-    `dataset` is `listing`, prepared earlier, perhaps without some images. `DatasetError` if its
-    files have changed.
+    `dataset` was prepared from `listing` earlier, and may lack some of its images. `DatasetError`
+    if the files have changed since.
     """
     if all(is_stored(dataset, size, store) for size in sizes):
         return
@@ -128,7 +129,7 @@ def restore_pixels(
 def _find_prepared(
     listing: Listing, sizes: list[int], store: Store
 ) -> tuple[Dataset | None, list[int]]:
-    """Return the data set as remembered, and the sizes that are not in the store."""
+    """Return the data set from the cached manifest, or None, and the sizes that are not cached."""
     outcomes = _load_outcomes(listing, store)
     if outcomes is None:
         return None, sizes
@@ -139,7 +140,7 @@ def _find_prepared(
 def _decode_all(
     listing: Listing, sizes: list[int], store: Store, progress: Callable[[int, int], None]
 ) -> None:
-    """Decode all images in one pass, and store the manifest and the arrays."""
+    """Decode all images in one pass; store the manifest and the arrays."""
     start = time.perf_counter()
     counts = {split: len(listing.splits[split]) for split in SPLITS}
     total = sum(counts.values())
@@ -164,7 +165,7 @@ def _decode_all(
         dataset = _build_dataset(listing, outcomes)
         seconds = time.perf_counter() - start
         for (split, size), writer in writers.items():
-            # Decoding dominates and is shared: each size alone would have cost nearly this much.
+            # Reading and decoding are shared: one size alone would cost nearly as much.
             cost = seconds * counts[split] / total
             writer.commit(cache_parts(dataset.splits[split], size), cost)
     finally:
@@ -197,8 +198,8 @@ def _manifest_parts(listing: Listing) -> dict[str, Any]:
 
 
 def _load_outcomes(listing: Listing, store: Store) -> Outcomes | None:
-    """Return what the last pass found; None if there was none, or if a file can now be read that
-    could not be read then."""
+    """Return the outcomes of the last pass from the manifest; None if there is no manifest, or if
+    a file that could not be read then can be read now."""
     entry = store.find(KIND, _manifest_parts(listing))
     if entry is None:
         return None
@@ -216,7 +217,7 @@ def _load_outcomes(listing: Listing, store: Store) -> Outcomes | None:
 
 
 def _retry_read(id: str, read: ReadImage) -> _Outcome | None:
-    """Say why the image still cannot be read; None if it can."""
+    """Return the outcome of an image that still cannot be read; None if it can."""
     try:
         read(id)
     except OSError as error:
@@ -232,7 +233,7 @@ def _store_outcomes(listing: Listing, outcomes: Outcomes, manifest: Draft, secon
         "formats": {id: o.format for id, o in outcomes.items() if o.format},
         "unread": [id for id, o in outcomes.items() if o.unread],
     }
-    # In the previous pass the same names may have had another content.
+    # Replace: in an earlier pass the same files may have had other content.
     manifest.commit(_manifest_parts(listing), seconds, found, replace=True)
 
 
@@ -252,7 +253,7 @@ def _check_classes(listing: Listing) -> None:
 
 
 def _build_dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
-    """Return the listing without the bad images; an error if too few are left."""
+    """Return the listing without unusable images; DatasetError if a class has none left."""
     splits: dict[SplitName, Split] = {}
     excluded: list[Excluded] = []
     for split in SPLITS:

@@ -1,9 +1,8 @@
-"""Which image goes to which split: carving, which keeps groups whole, and taking subsets; by class
-and by seed.
+"""Assignment of images to splits, by class and seed: carving splits from train, drawing subsets.
 
 Images are ordered by a hash of seed and name. So the result does not depend on the version of a
 random number generator, an added image leaves nearly all others in their split, and an image that
-turns out to be unreadable affects only its own split.
+is found to be unreadable affects only its own split.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ NO_GROUPS: Mapping[str, str] = {}
 
 Splits = Mapping[SplitName, tuple[ListedImage, ...]]
 CarvedSplits = dict[SplitName, list[ListedImage]]
-# A group, or an image that is one of its own (False): both may have one name.
+# A group (True) or a single image (False), and its name: a group and an image may have one name.
 Group = tuple[bool, str]
 Members = Mapping[Group, Sequence[ListedImage]]
 
@@ -34,12 +33,12 @@ def complete_splits(
     seed: int,
     groups: Mapping[str, str] = NO_GROUPS,
 ) -> Splits:
-    """Return all three splits, made from those that are given: train, and perhaps others.
+    """Return train, validation and test; splits that are not given are carved from train.
 
-    The reported figure must come from a held-out test set. So with only two splits the second one
-    is the test set, whatever its name, and validation is carved from train; with one, both are
-    carved. Carving takes 15 % of each class, rounded, and at least one image; the images of one of
-    the `groups` stay together.
+    Results must come from a held-out test set. So if two splits are given, the second one is the
+    test set, whatever its name, and validation is carved; with train alone, both are carved.
+    Carving takes 15 % of each class, rounded, and at least one image. Images of the same group, in
+    `groups` by image id, stay together.
     """
     found = dict(given)
     if "validation" in found and "test" not in found:
@@ -54,16 +53,16 @@ def complete_splits(
 
 
 def limit_images(listing: Listing, limit: int, seed: int) -> Listing:
-    """Return a subset with at most `limit` training images, other splits in proportion.
+    """Return a subset with at most `limit` training images, and the other splits in proportion.
 
     Classes are balanced as far as they have images, and every class keeps at least one image in
-    every split. A larger limit with the same seed includes the images of a smaller one.
+    every split. With the same seed, a larger limit includes the images of a smaller one.
     """
     classes = len(listing.classes)
     if limit < classes:
         raise UsageError(
             f"limit {limit} is too small: {listing.name} has {classes} classes, and each needs at "
-            f"least one training image. Give {classes} or more."
+            f"least one training image. Use {classes} or more."
         )
     whole = len(listing.splits["train"])
     if limit >= whole:
@@ -77,10 +76,10 @@ def draw_subset(listing: Listing, counts: Mapping[SplitName, int], seed: int) ->
     splits: dict[SplitName, tuple[ListedImage, ...]] = {}
     for split in SPLITS:
         per_class = _by_label(listing.splits[split], len(listing.classes))
-        shares = balance_counts([len(images) for images in per_class], counts[split])
+        class_counts = balance_counts([len(images) for images in per_class], counts[split])
         kept: list[ListedImage] = []
-        for images, share in zip(per_class, shares, strict=True):
-            kept += _sort_by_rank(images, seed, "subset")[:share]
+        for images, count in zip(per_class, class_counts, strict=True):
+            kept += _sort_by_rank(images, seed, "subset")[:count]
         splits[split] = sort_by_name(kept)
     sizes = " / ".join(f"{len(splits[s]):,}" for s in SPLITS)
     before = " / ".join(f"{len(listing.splits[s]):,}" for s in SPLITS)
@@ -89,24 +88,24 @@ def draw_subset(listing: Listing, counts: Mapping[SplitName, int], seed: int) ->
 
 
 def balance_counts(available: Sequence[int], total: int) -> list[int]:
-    """Return how many of each class to take for `total` in all, as equally as possible.
+    """Return how many of each class to take to get `total`, as equally as possible.
 
-    What a small class lacks is taken from the others; earlier classes get the remainder.
+    If a class has too few, more are taken from the others; earlier classes get the remainder.
     """
-    shares = [0] * len(available)
+    counts = [0] * len(available)
     left = min(total, sum(available))
     while left:
-        open_classes = [c for c, n in enumerate(available) if shares[c] < n]
+        open_classes = [c for c, n in enumerate(available) if counts[c] < n]
         step = max(1, left // len(open_classes))
         for c in open_classes[:left]:
-            taken = min(step, available[c] - shares[c], left)
-            shares[c] += taken
+            taken = min(step, available[c] - counts[c], left)
+            counts[c] += taken
             left -= taken
-    return shares
+    return counts
 
 
 def sort_by_name(images: Iterable[ListedImage]) -> tuple[ListedImage, ...]:
-    """Sort by name: the order of a split must not depend on how the images were found."""
+    """Return the images sorted by id: a split's order must not depend on the file system."""
     return tuple(sorted(images, key=lambda image: image.id))
 
 
@@ -117,20 +116,19 @@ def _carve_images(
     for label, images in enumerate(_by_label(train, len(classes))):
         if len(images) <= len(carve):
             raise DatasetError(
-                f"class {classes[label]!r} has {len(images)} image(s), but "
-                f"{' and '.join(carve)} must be carved from it besides train; it needs at least "
-                f"{len(carve) + 1}."
+                f"class {classes[label]!r} has {len(images)} image(s), but it needs at least "
+                f"{len(carve) + 1}, because {' and '.join(carve)} must be carved from train."
             )
         ordered = _sort_by_rank(images, seed, "carve")
-        share = _carved_count(len(images))
+        count = _carved_count(len(images))
         for number, split in enumerate(carve):
-            found[split] += ordered[number * share : (number + 1) * share]
-        found["train"] += ordered[len(carve) * share :]
+            found[split] += ordered[number * count : (number + 1) * count]
+        found["train"] += ordered[len(carve) * count :]
     return found
 
 
 def _carved_count(images: int) -> int:
-    """Return how many of a class's images one carved split takes."""
+    """Return how many of a class's `images` each carved split takes."""
     return max(1, (images * CARVED_PERCENT + 50) // 100)
 
 
@@ -142,22 +140,22 @@ def carve_groups(
     classes: Sequence[str],
     seed: int,
 ) -> CarvedSplits:
-    """Carve without breaking up a group; without groups, the result is that of carving images.
+    """Carve splits from train with each group whole; without groups, as `_carve_images` does.
 
-    Groups are visited in an order drawn by `seed`; one is taken if that brings the classes of the
-    split nearer to their share. What no split takes is train.
+    Groups are visited in an order that `seed` determines. A split takes a group if that brings the
+    counts of its classes nearer to their targets; groups that no split takes remain in train.
     """
     members: dict[Group, list[ListedImage]] = defaultdict(list)
     for image in train:
         grouped = image.id in groups
         members[grouped, groups[image.id] if grouped else image.id].append(image)
     waiting = sorted(members, key=lambda group: _rank(group[1], seed, "carve"))
-    shares = {
+    targets = {
         label: _carved_count(n) for label, n in Counter(image.label for image in train).items()
     }
     found: CarvedSplits = {}
     for split in carve:
-        taken = _choose_groups(waiting, members, shares)
+        taken = _choose_groups(waiting, members, targets)
         found[split] = [image for group in taken for image in members[group]]
         waiting = [group for group in waiting if group not in taken]
     found["train"] = [image for group in waiting for image in members[group]]
@@ -174,21 +172,22 @@ def carve_groups(
 
 
 def _choose_groups(
-    waiting: Sequence[Group], members: Members, shares: Mapping[int, int]
+    waiting: Sequence[Group], members: Members, targets: Mapping[int, int]
 ) -> set[Group]:
-    missing = dict(shares)
+    """Return the groups that a split takes to get near `targets`, the images of each class."""
+    missing = dict(targets)
     taken: set[Group] = set()
     for group in waiting:
         counts = Counter(image.label for image in members[group])
-        # By how much the split gets nearer to its shares, summed over the classes.
+        # How much nearer the split gets to its targets, summed over the classes.
         gain = sum(abs(missing[c]) - abs(missing[c] - n) for c, n in counts.items())
         if gain > 0:
             taken.add(group)
             for label, count in counts.items():
                 missing[label] -= count
     there = {image.label for group in taken for image in members[group]}
-    for label in shares.keys() - there:
-        # All its groups are more than twice its share: take the smallest.
+    for label in targets.keys() - there:
+        # All groups of the class are more than twice its target: take the smallest.
         holding = [g for g in waiting if any(image.label == label for image in members[g])]
         taken |= set(sorted(holding, key=lambda group: len(members[group]))[:1])
     return taken
@@ -206,6 +205,6 @@ def _sort_by_rank(images: Iterable[ListedImage], seed: int, purpose: str) -> lis
 
 
 def _rank(name: str, seed: int, purpose: str) -> bytes:
-    # The purpose makes choices independent: a subset of what carving left over must not be the
-    # images that carving almost took.
+    # The purpose makes choices independent: a subset of train must not consist of the images that
+    # carving almost took.
     return hashlib.sha256(f"{purpose}\n{seed}\n{name}".encode()).digest()

@@ -1,9 +1,9 @@
-"""Small pictures of the images that reports show, kept with the run.
+"""Thumbnails of the images that reports show, stored in the run's folder.
 
-Reports read only the run's folder, and must still show an image when the data set and the cache are
-gone. So the run keeps the few images that are a backbone's worst mistakes, in
-`thumbnails/<place in the test split>.jpg`, and the training images nearest to them, in
-`thumbnails/train/`. The analysis decides which they are.
+Reports read only the run's folder, and must show images even if the data set and the cache have
+been deleted. So the run keeps thumbnails of the backbones' worst mistakes, in
+`thumbnails/<index in the test split>.jpg`, and of the training images nearest to them, in
+`thumbnails/train/`. The analysis chooses the images.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from bench.types import Dataset, SplitName
 
 FOLDER = "thumbnails"
 EDGE = 144
-SMALL = 72  # of a training image, shown next to another
-QUALITY = 80  # an image takes about 5 kB
+TRAIN_EDGE = 72  # of a training image, shown next to a test image
+QUALITY = 80  # a thumbnail takes about 5 kB
 
 
 def shrink(pixels: Pixels, edge: int) -> Image.Image:
-    """Return a decoded image as a small square picture."""
+    """Return a decoded image as a thumbnail of `edge` x `edge` pixels."""
     return Image.fromarray(pixels).resize((edge, edge), Image.Resampling.LANCZOS)
 
 
 def encode_jpeg(picture: Image.Image) -> bytes:
-    """Return a picture as a file."""
+    """Return a picture as the content of a JPEG file."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()
@@ -41,31 +41,31 @@ def encode_jpeg(picture: Image.Image) -> bytes:
 
 def store_thumbnails(
     folder: Path,
-    places: Iterable[int],
+    indices: Iterable[int],
     dataset: Dataset,
     sizes: Iterable[int],
     store: Store,
     split: SplitName = "test",
 ) -> None:
-    """Store the missing images of a split at `places`, from the largest decoded size.
+    """Store the missing thumbnails of a split's images at `indices`, from the largest decoded size.
 
-    If the cache no longer has the pixels there are no pictures, and reports do without.
+    Without the pixels in the cache no thumbnails are stored, and reports omit them.
     """
-    missing = [place for place in places if not _thumbnail_path(folder, split, place).exists()]
+    missing = [index for index in indices if not _thumbnail_path(folder, split, index).exists()]
     if not missing:
         return
     for size in sorted(set(sizes), reverse=True):
         entry = pixels.find_entry(dataset.splits[split], size, store)
         if entry is not None:
             array = entry.array()
-            for place in missing:
-                picture = shrink(array[place], EDGE if split == "test" else SMALL)
-                write_atomic(_thumbnail_path(folder, split, place), encode_jpeg(picture))
+            for index in missing:
+                picture = shrink(array[index], EDGE if split == "test" else TRAIN_EDGE)
+                write_atomic(_thumbnail_path(folder, split, index), encode_jpeg(picture))
             return
 
 
 def read_thumbnails(folder: Path, split: SplitName = "test") -> Mapping[int, bytes]:
-    """Read the kept pictures, as JPEG files, by place in the split; skip unreadable ones."""
+    """Return the stored thumbnails as JPEG files, by index in the split; skip unreadable ones."""
     found = {}
     for file in _thumbnail_path(folder, split, 0).parent.glob("*.jpg"):
         if file.stem.isdecimal() and file.is_file():
@@ -74,5 +74,5 @@ def read_thumbnails(folder: Path, split: SplitName = "test") -> Mapping[int, byt
     return found
 
 
-def _thumbnail_path(folder: Path, split: SplitName, place: int) -> Path:
-    return folder / FOLDER / ("" if split == "test" else split) / f"{place:05d}.jpg"
+def _thumbnail_path(folder: Path, split: SplitName, index: int) -> Path:
+    return folder / FOLDER / ("" if split == "test" else split) / f"{index:05d}.jpg"

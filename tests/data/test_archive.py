@@ -170,7 +170,7 @@ def test_archives_that_grow_beyond_reason_are_refused(
     with pytest.raises(DatasetError, match="to 1,000,000 bytes, which no archive of images"):
         listed(path, store)
     monkeypatch.setattr(archive, "MAX_BYTES", 999_999)
-    with pytest.raises(DatasetError, match=r"1 files of 1,000,000 bytes; the bounds"):
+    with pytest.raises(DatasetError, match=r"1 files of 1,000,000 bytes; the limits"):
         listed(path, store)
     assert_nothing_written(store)
 
@@ -277,7 +277,7 @@ def test_folders_nested_without_end_are_refused(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
     path = zipped(tmp_path / "deep.zip", {**members, "a/" * 1500 + "b.png": b"x"})
-    with pytest.raises(DatasetError, match="nests folders 1,501 deep, the bound is 100"):
+    with pytest.raises(DatasetError, match="nests folders 1,501 deep, the limit is 100"):
         listed(path, store)
     assert_nothing_written(store)
 

@@ -115,7 +115,7 @@ def test_float_images_are_scaled_by_the_range_that_holds_them(
 
 def test_float_images_without_numbers_are_refused() -> None:
     image = Image.fromarray(np.full((3, 3), np.nan, np.float32))
-    with pytest.raises(BadImageError, match="not numbers"):
+    with pytest.raises(BadImageError, match="not finite numbers"):
         decode(encoded(image, "TIFF"), [3])
 
 

@@ -82,7 +82,7 @@ def test_images_are_named_by_their_path_or_its_end():
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"1.jpg": "a"}, "'1.jpg' fits 2 images, as cats/1.jpg and dogs/1.jpg"),
+        ({"1.jpg": "a"}, "'1.jpg' matches 2 images, such as cats/1.jpg and dogs/1.jpg"),
         ({"3.jpg": "a", "4.jpg": "a"}, "2 image.* does not have: '3.jpg', '4.jpg'. .* cats/1.jpg"),
         ({"2.jpg": "a", "dogs/2.jpg": "b"}, "puts dogs/2.jpg into 'a' and into 'b'"),
     ],
@@ -177,5 +177,5 @@ def test_a_folder_is_carved_by_its_groups(tmp_path: Path, store: Store):
 
 @pytest.mark.parametrize("name", ["auto", "demo"])
 def test_groups_want_images_of_the_user(name: str, tmp_path: Path, store: Store):
-    with pytest.raises(UsageError, match="names images of yours; give them with --dataset"):
+    with pytest.raises(UsageError, match="is for your own images; name them with --dataset"):
         list_dataset(name, store=store, groups=tmp_path / "groups.csv")

@@ -175,7 +175,7 @@ def test_fingerprint_is_of_content_not_of_names(root: Path, store: Store, tmp_pa
 
 def test_no_room_says_what_to_do(root: Path, tmp_path: Path) -> None:
     small = Store(tmp_path / "small", limit_bytes=16 * 8 * 8 * 3 - 1)
-    with pytest.raises(DatasetError, match=r"no room .* fewer or smaller images"):
+    with pytest.raises(DatasetError, match=r"do not fit into the cache .* fewer or smaller images"):
         prepare(list_dataset(str(root), store=small), [8], store=small)
     assert not list(small.root.glob("drafts/*"))
 

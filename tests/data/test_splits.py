@@ -106,7 +106,7 @@ def test_limit_scales_all_splits_alike() -> None:
 def test_limit_keeps_every_class_in_every_split() -> None:
     limited = limit_images(whole(80, 24, 40), 2, seed=0)
     assert counted(limited.splits) == {"train": [1, 1], "validation": [1, 1], "test": [1, 1]}
-    with pytest.raises(UsageError, match="Give 2 or more"):
+    with pytest.raises(UsageError, match="Use 2 or more"):
         limit_images(whole(80, 24, 40), 1, seed=0)
 
 

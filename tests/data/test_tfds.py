@@ -148,7 +148,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(store: Store, folder: Path
 def test_a_set_of_something_else_is_refused_before_it_is_prepared(
     store: Store, folder: Path
 ) -> None:
-    with pytest.raises(DatasetError, match=r"not a set for image classification.*has text"):
+    with pytest.raises(DatasetError, match=r"not an image-classification data set.*has text"):
         listed("tiny_words", store, folder)
     assert not folder.exists()
 

@@ -1,7 +1,6 @@
-"""Data sources: kinds of places that images come from, one a file, and how `--dataset` names them.
+"""Data sources, one per file: where images come from, and how `--dataset` names them.
 
-A new file in this folder is found by itself: importing this package registers every source, and
-loads nothing heavy.
+Importing this package registers every source in this folder, and loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -24,30 +23,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ListingOptions:
-    """What every source is given besides the name of the data set."""
+    """The arguments of every source besides the name of the data set."""
 
     store: Store
     split_seed: int
-    report: Callable[[str], None]  # called before steps that may take a while
-    groups: Mapping[str, str] = field(default_factory=dict)  # as a user's file names them
+    report: Callable[[str], None]  # called with a message before steps that may take a while
+    groups: Mapping[str, str] = field(default_factory=dict)  # by image name in the user's file
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data source, as its file declares it. Declaring one must import nothing heavy.
+    """The declaration of a data source. Its module must import nothing heavy.
 
-    `name` is a keyword ("demo") or, ending in a colon, a prefix ("tfds:"); a source with
-    `matches_path` is recognised by the path that it is given instead.
+    `name` is a keyword ("demo") or, ending in a colon, a prefix ("tfds:"). A source with
+    `matches_path` has paths as values instead.
     """
 
     name: str
-    usage: str  # how help texts show it: "tfds:NAME"
+    usage: str  # in help texts: "tfds:NAME"
     help: str
-    list_images: Callable[[str, ListingOptions], Listing]  # of the value, without its prefix
+    list_images: Callable[[str, ListingOptions], Listing]  # of a value without its prefix
     matches_path: Callable[[Path], bool] | None = None
-    own_images: bool = True  # the user's own: `--groups` may name them
-    modules: tuple[str, ...] = ()  # that it needs besides the core
-    install: str = ""  # what to `pip install` to have them
+    own_images: bool = True  # the images are the user's, so `--groups` may name them
+    modules: tuple[str, ...] = ()  # optional modules that the source needs
+    install: str = ""  # what to `pip install` for them
     loads_code: Callable[[str], bool] = lambda name: False  # whether a value may run foreign code
 
 
@@ -55,13 +54,13 @@ SOURCES: Registry[Source] = Registry("data source")
 
 
 def describe_usage() -> str:
-    """Return what `--dataset` may be given, in a few words."""
+    """Return the possible values of `--dataset`, as text."""
     *others, last = sorted((source.usage for source in SOURCES), key=str.lower)
     return f"{', '.join(others)} or {last}"
 
 
 def find_source(value: str) -> tuple[Source, str]:
-    """Return the source that a value of `--dataset` names, and the value without its prefix."""
+    """Return the source of a value of `--dataset`, and the value without its prefix."""
     for source in SOURCES:
         prefix = source.name.endswith(":") and value.startswith(source.name)
         if source.matches_path is None and (prefix or value == source.name):
@@ -75,7 +74,7 @@ def find_source(value: str) -> tuple[Source, str]:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if value != path.name and not path.exists():
         hint = " There is no such folder or file."
-    raise NoDatasetError(f"no data set {value!r}.{hint} Give {describe_usage()}.")
+    raise NoDatasetError(f"no data set {value!r}.{hint} Use {describe_usage()}.")
 
 
 def list_dataset(
@@ -87,17 +86,17 @@ def list_dataset(
     groups: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Listing:
-    """List the images that a value of `--dataset` names, each in its split; decode nothing.
+    """Return the listing of a value of `--dataset`: its images by split; decode nothing.
 
-    `split_seed` decides what is carved and which images a limit keeps. It is separate from the
-    training seed, so that all training seeds are tested on the same images. `limit` allows at most
-    that many training images and cuts the other splits in the same proportion; classes are
-    balanced. `groups` is a file that says which images belong together: carving keeps each group in
-    one split. `say` is called before steps that may take a while.
+    `split_seed` determines the carved splits and the images that `limit` keeps. It is separate from
+    the training seed, so that all training seeds are tested on the same images. `limit` is the
+    maximum number of training images; other splits are reduced in proportion, and classes are
+    balanced. `groups` is a file of images that belong together: carving keeps each group in one
+    split. `say` is called with a message before steps that may take a while.
     """
     source, name = find_source(value)
     if groups is not None and not source.own_images:
-        raise UsageError(f"--groups {groups} names images of yours; give them with --dataset.")
+        raise UsageError(f"--groups {groups} is for your own images; name them with --dataset.")
     named = {} if groups is None else read_groups(groups)
     require("data source", source)
     listing = source.list_images(name, ListingOptions(store, split_seed, say, named))

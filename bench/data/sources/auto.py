@@ -1,4 +1,4 @@
-"""The default data set: photographs of cats and dogs where available, else the demo."""
+"""The default data set: photographs of cats and dogs if available, otherwise the demo."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ COUNTS_WITHOUT_GPU: dict[SplitName, int] = {"train": 2000, "validation": 500, "t
 
 
 def list_auto(options: ListingOptions, data_dir: Path | None = None) -> Listing:
-    """List `tfds:cats_vs_dogs` or `demo`; the description says which one, and why."""
+    """Return the listing of `tfds:cats_vs_dogs` or `demo`; its description says which and why."""
     try:
         builder = find_builder(PHOTOGRAPHS, data_dir)
         prepared = builder.is_prepared()
         if not prepared and not can_download(builder):
             return _list_demo_instead("is not prepared here and its host does not respond")
         listing = list_tfds(PHOTOGRAPHS, options, data_dir)
-    except NotPreparedError:  # a run would prepare and use it, not the demo
+    except NotPreparedError:  # a run, unlike a dry run, would prepare it and not use the demo
         raise
     except DatasetError as error:
         return _list_demo_instead(f"is not available ({str(error).rstrip('.')})")
@@ -47,7 +47,7 @@ def _list_demo_instead(why: str) -> Listing:
 
 
 def has_gpu() -> bool:
-    """Guess cheaply whether there is a GPU, without a framework."""
+    """Return whether this machine seems to have an NVIDIA GPU, without loading a framework."""
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
 
 
@@ -55,7 +55,7 @@ SOURCES.add(
     Source(
         name="auto",
         usage="auto",
-        help=f"tfds:{PHOTOGRAPHS} where available, else demo (the default)",
+        help=f"tfds:{PHOTOGRAPHS} if available, otherwise demo (the default)",
         list_images=lambda name, options: list_auto(options),
         own_images=False,
     )

@@ -1,7 +1,7 @@
-"""The built-in data set: cartoon cats and dogs, drawn on demand.
+"""The built-in data set: cartoon cats and dogs, drawn on demand by `bench.data.demo`.
 
-Nothing is downloaded and no file is shipped. Each picture depends on its name alone, so each can be
-drawn again without the others. How they look is in `data/demo/`.
+Nothing is downloaded and no file is shipped. Each picture depends only on its id, so it can be
+drawn without the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COUNTS: dict[SplitName, int] = {"train": 100, "validation": 40, "test": 480}
 
 
 def draw(id: str) -> bytes:
-    """Draw the picture that a name stands for."""
+    """Return the picture of an image id as a PPM file."""
     from bench.data.demo import draw_scene
 
     species = id.split("/")[1]
@@ -30,7 +30,7 @@ def draw(id: str) -> bytes:
 
 
 def list_demo() -> Listing:
-    """List the demo's images; their splits are fixed."""
+    """Return the listing of the demo; its splits are fixed."""
     splits = {
         split: tuple(
             ListedImage(f"{split}/{title}/{number:04d}", label)

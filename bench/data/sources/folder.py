@@ -1,6 +1,6 @@
 """A folder of images: `train/ validation/ [test/]` with a folder per class, or a folder per class.
 
-Finds files and names; opens no file. `splits.py` decides which image goes to which split.
+Lists files without opening them. `splits.py` assigns the images to splits.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ IMAGE_SUFFIXES = frozenset(
 )
 LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 MAX_FILE_BYTES = 256 * 2**20  # files are read whole, several at once: a limit on memory
-MAX_SHOWN = 200  # characters of a path in an error
+MAX_PATH = 200  # characters of a path in an error
 
 
 def read_file(path: Path) -> bytes:
-    """Read an image file. `OSError` also if it is a pipe or a device, which may never end, or too
-    large for memory."""
+    """Return the content of an image file.
+
+    `OSError` also for a pipe or device, which may never end, and for a file that is too large.
+    """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a regular file")
@@ -56,10 +58,11 @@ def list_folder(
     identity: str | None = None,
     read: Callable[[Path], bytes] = read_file,
 ) -> Listing:
-    """List the images under `root`; `identity` is given if something identifies them better than
-    their dates.
+    """Return the listing of the images under `root`.
 
-    `groups` are as a user's file names them; `read` reads an image's file.
+    `groups` are by image name in the user's file. `name`: of the data set; None: the folder's name.
+    `identity` changes with the images; None: it is computed from sizes and dates. `read` returns
+    the content of an image file.
     """
     top = unwrap(root)
     name = name or safe_name(root.resolve().name) or "dataset"
@@ -97,7 +100,7 @@ def list_folder(
 
 
 def unwrap(folder: Path) -> Path:
-    """Step into folders that only wrap one other, as archives often have them."""
+    """Return `folder` or, if it only wraps one other folder, as in many archives, the inner one."""
     while True:
         inner = _subfolders(folder)
         if len(inner) != 1 or not _subfolders(inner[0]) or inner[0].name.lower() in SPLIT_FOLDERS:
@@ -106,8 +109,8 @@ def unwrap(folder: Path) -> Path:
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield all files under `folder`, following links, at any depth."""
-    seen: set[tuple[int, int]] = set()  # folders: links may form a cycle
+    """Yield all files under `folder` at any depth, following links."""
+    seen: set[tuple[int, int]] = set()  # folders, because links may form a cycle
     open_folders = [iter([folder])]
     while open_folders:
         path = next(open_folders[-1], None)
@@ -115,13 +118,16 @@ def walk_files(folder: Path) -> Iterator[Path]:
             open_folders.pop()
         elif not _is_folder(path):
             yield path
-        elif (place := _folder_identity(path)) not in seen:
-            seen.add(place)
+        elif (identity := _folder_identity(path)) not in seen:
+            seen.add(identity)
             open_folders.append(iter(_list_visible(path)))
 
 
 def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
-    """Return the folder of each split, or the whole as one, and notes on what was ignored."""
+    """Return the folder of each split, and notes on ignored folders.
+
+    Without split folders, the whole folder is train.
+    """
     found: dict[SplitName, Path] = {}
     others = []
     for folder in _subfolders(top):
@@ -147,7 +153,7 @@ def _split_folders(top: Path) -> tuple[dict[SplitName, Path], list[str]]:
 
 
 def _by_class(folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
-    """Return the images of each class folder; everything else is counted in `ignored`."""
+    """Return the images of each class folder, by class name; count other files in `ignored`."""
     stray = filter_images((f for f in _list_visible(folder) if f.is_file()), ignored)
     if stray:
         ignored["images outside class folders"] += len(stray)
@@ -159,6 +165,7 @@ def _by_class(folder: Path, ignored: Counter[str]) -> dict[str, list[Path]]:
 def _require_same_classes(
     found: Mapping[Path, Mapping[str, list[Path]]], root: Path
 ) -> tuple[str, ...]:
+    """Return the class names; DatasetError unless all folders have the same ones, with images."""
     titles = sorted({title for each in found.values() for title in each})
     if len(titles) < 2:
         had = f"only {titles[0]!r}" if titles else "none"
@@ -174,7 +181,9 @@ def _require_same_classes(
                     f"classes ({', '.join(titles[:10])})."
                 )
             if not each[title]:
-                raise DatasetError(f"class folder {folder / title} holds no image; fill or remove.")
+                raise DatasetError(
+                    f"class folder {folder / title} holds no image; add images or remove it."
+                )
     return tuple(titles)
 
 
@@ -184,8 +193,8 @@ def _raise_dataset_error(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         name = str(folder)
-        if len(name) > MAX_SHOWN:
-            name = f"{name[: MAX_SHOWN // 2]}...{name[-MAX_SHOWN // 2 :]}"
+        if len(name) > MAX_PATH:
+            name = f"{name[: MAX_PATH // 2]}...{name[-MAX_PATH // 2 :]}"
         raise DatasetError(f"folder {name} cannot be read: {error.strerror}.") from error
 
 
@@ -208,14 +217,14 @@ def _is_folder(path: Path) -> bool:
 
 
 def _folder_identity(folder: Path) -> tuple[int, int]:
-    """Return what identifies a folder on disk, whatever its path."""
+    """Return the device and inode of a folder, which are the same for all paths to it."""
     with _raise_dataset_error(folder):
         status = folder.stat()
     return status.st_dev, status.st_ino
 
 
 def filter_images(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
-    """Return the files with the suffix of an image; count all others in `ignored`."""
+    """Return the files with an image suffix; count the others in `ignored`, by suffix."""
     images = []
     for path in files:
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -226,7 +235,7 @@ def filter_images(files: Iterable[Path], ignored: Counter[str]) -> list[Path]:
 
 
 def ignored_note(ignored: Counter[str]) -> str:
-    """Say how many files of which kind were ignored."""
+    """Return a note on how many files were ignored, by kind."""
     kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(ignored.items()))
     return f"{ignored.total()} file(s) were ignored ({kinds})"
 
@@ -236,7 +245,7 @@ def _identity(paths: Mapping[str, Path]) -> str:
         try:
             status = path.stat()
         except OSError:
-            return f"{id}\tunreadable"  # such as a dangling link; reading it will give the reason
+            return f"{id}\tunreadable"  # such as a broken link; reading it will give the reason
         return f"{id}\t{status.st_size}\t{status.st_mtime_ns}"
 
     return digest_lines(line(id, path) for id, path in sorted(paths.items()))
@@ -252,7 +261,7 @@ def _describe_split(folders: Mapping[SplitName, Path], seed: int) -> str:
 
 
 def to_printable(name: str) -> str:
-    """Return a name that can be written to JSON, whatever bytes it has."""
+    """Return a file name as valid Unicode, with bytes that are not UTF-8 escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

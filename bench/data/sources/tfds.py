@@ -1,7 +1,7 @@
-"""Image-classification sets of TensorFlow Datasets: prepared once, then read record by record.
+"""Image-classification data sets of TensorFlow Datasets: prepared once, then read by record.
 
 Preparing may need TensorFlow; reading does not, and the process that trains only reads decoded
-pixels from the store. TensorFlow Datasets is imported in functions, because it takes a while.
+pixels from the cache. TensorFlow Datasets is imported in functions, because that is slow.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# A name of the installed collection, its configuration and version, and no other options.
+# A data set of the installed package, with configuration and version but no other options.
 INSTALLED_NAME = re.compile(r"\w+(/[^:=/]+)?(:[\d.*]+)?")
 
 
 class NotPreparedError(DatasetError):
-    """The set could be prepared, but nothing may be written."""
+    """The data set could be prepared, but the cache is read-only."""
 
 
 def find_builder(name: str, data_dir: Path | None = None) -> Any:
-    """Return the builder of `NAME[/CONFIG][:VERSION]`; an unknown name is an error."""
+    """Return the builder of `NAME[/CONFIG][:VERSION]`; NoDatasetError for an unknown name."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -48,7 +48,7 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
             f"tfds:{name} needs TensorFlow Datasets ({error}); install it with "
             "`pip install 'backbone-bench[tfds]'`."
         ) from error
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns about sets not prepared yet
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns about unprepared data sets
     bare = name.partition(":")[0].partition("/")[0]
     try:
         return tfds.builder(name, data_dir=data_dir)
@@ -63,7 +63,7 @@ def find_builder(name: str, data_dir: Path | None = None) -> Any:
 
 
 def can_download(builder: Any) -> bool:
-    """Return whether the set's files are downloaded or its host responds (asked once, 5 s)."""
+    """Return whether the files are downloaded or their host responds within 5 s (cached)."""
     urls = sorted(builder.url_infos or {})
     depth = len(builder.info.full_name.split("/"))
     downloads = Path(builder.data_dir).parents[depth - 1] / "downloads"
@@ -71,9 +71,9 @@ def can_download(builder: Any) -> bool:
 
 
 def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) -> Listing:
-    """List the images of one set, which is prepared first unless it was.
+    """Return the listing of a data set, which is prepared first if needed.
 
-    Groups name the images as `split/position`.
+    In a groups file the images are named `split/position`.
     """
     store, seed = options.store, options.split_seed
     builder = find_builder(name, data_dir)
@@ -103,7 +103,7 @@ def list_tfds(name: str, options: ListingOptions, data_dir: Path | None = None) 
         options.groups, (image.id for images in listed.values() for image in images)
     )
     splits = complete_splits(listed, classes=classes, seed=seed, groups=matched)
-    carved = "" if len(given) == 3 else f", the rest carved from train with split seed {seed}"
+    carved = "" if len(given) == 3 else f", the others carved from train with split seed {seed}"
     return Listing(
         name=safe_name(f"tfds-{name.partition(':')[0]}"),
         description=f"TensorFlow Datasets {builder.info.full_name}: "
@@ -133,7 +133,7 @@ def _prepare(builder: Any, name: str, options: ListingOptions) -> None:
             f"tfds:{name} can be read, but preparing it needs packages that are not installed: "
             f"{_root_cause(error)}. Most sets need TensorFlow: `pip install tensorflow`."
         ) from error
-    except Exception as error:  # download scripts may raise anything
+    except Exception as error:  # download scripts may raise any error
         raise DatasetError(
             f"tfds:{name} could not be prepared: {type(error).__name__}: {_root_cause(error)}"
         ) from error
@@ -148,8 +148,8 @@ def _check_features(features: Any, name: str) -> None:
     usable = isinstance(image, tfds.features.Image) and np.dtype(image.np_dtype).kind == "u"
     if not usable or not isinstance(label, tfds.features.ClassLabel):
         raise DatasetError(
-            f"tfds:{name} is not a set for image classification: it needs the features 'image' and "
-            f"'label' and has {', '.join(sorted(there)) or 'others'}."
+            f"tfds:{name} is not an image-classification data set: it needs the features 'image' "
+            f"and 'label' and has {', '.join(sorted(there)) or 'others'}."
         )
 
 
@@ -164,12 +164,12 @@ def _open_records(builder: Any, split: str) -> Records:
         return TFRecords([Path(path) for path in builder.info.splits[split].filepaths])
     raise DatasetError(
         f"{builder.data_dir} is stored as {builder.info.file_format}; only array_record and "
-        "tfrecord can be read. Remove it, and it will be prepared again."
+        "tfrecord can be read. Remove the folder; the next run prepares it again."
     )
 
 
 def _make_parser(features: Any) -> Parse:
-    """Return what reads an example and leaves its image encoded."""
+    """Return a function that parses an example and leaves its image encoded."""
     import tensorflow_datasets as tfds
 
     encoded = {"image": tfds.decode.SkipDecoding()}
@@ -179,7 +179,7 @@ def _make_parser(features: Any) -> Parse:
 def _read_labels(
     builder: Any, records: Mapping[str, Records], options: ListingOptions
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the labels of every split; they are inside the records, so they are cached."""
+    """Return the labels of every split, cached because reading them means reading all records."""
     import numpy as np
 
     names = sorted(records)
@@ -204,7 +204,7 @@ def _read_labels(
 def _match_splits(
     labels: Mapping[str, NDArray[np.int64]], notes: list[str], name: str
 ) -> dict[SplitName, str]:
-    """Return which of the set's own splits serve as train, validation and test."""
+    """Return the data set's own splits that serve as train, validation and test."""
     found: dict[SplitName, str] = {}
     for source, each in labels.items():
         split = SPLIT_FOLDERS.get(source.lower())
@@ -231,7 +231,7 @@ def _identity(builder: Any) -> str:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return the root cause in one line; each outer exception wraps it in a longer message."""
+    """Return the first line of the root cause; outer exceptions wrap it in long messages."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -239,21 +239,21 @@ def _root_cause(error: BaseException) -> str:
 
 @cache
 def is_reachable(url: str, seconds: float = 5.0) -> bool:
-    """Return whether the host of `url` would serve the file, within `seconds`."""
+    """Return whether the host of `url` responds successfully to a request within `seconds`."""
     import http.client
     import urllib.request
 
     served = threading.Event()
 
-    def ask() -> None:
-        # It may refuse, be unknown or too slow; or this is no HTTP address.
+    def request_head() -> None:
+        # The host may refuse, be unknown or too slow, or the URL may not be an HTTP address.
         with suppress(OSError, ValueError, http.client.HTTPException):
             request = urllib.request.Request(url, method="HEAD")
             with urllib.request.urlopen(request, timeout=seconds):
                 served.set()
 
-    # In a thread of its own, because a DNS lookup has no time limit.
-    thread = threading.Thread(target=ask, daemon=True)
+    # In a separate thread, because a DNS lookup has no time limit.
+    thread = threading.Thread(target=request_head, daemon=True)
     thread.start()
     thread.join(seconds)
     return served.is_set()
@@ -263,7 +263,7 @@ SOURCES.add(
     Source(
         name="tfds:",
         usage="tfds:NAME",
-        help="an image-classification set of TensorFlow Datasets",
+        help="an image-classification data set of TensorFlow Datasets",
         list_images=list_tfds,
         modules=("tensorflow_datasets",),
         install="backbone-bench[tfds]",

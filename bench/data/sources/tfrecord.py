@@ -1,6 +1,6 @@
-"""Images out of records, and random access to TFRecord files without TensorFlow.
+"""Images from records, and random access to TFRecord files without TensorFlow.
 
-A TFRecord is its length (8 bytes, little endian), a checksum (4), the data, another checksum (4).
+A record is its length (8 bytes, little endian), a checksum (4), the data, another checksum (4).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from bench.data.listing import ReadImage
 
 LENGTH, CHECKSUM = 8, 4
-Parse = Callable[[bytes], Mapping[str, Any]]  # an example as features, its image still encoded
+Parse = Callable[[bytes], Mapping[str, Any]]  # returns an example's features, the image encoded
 
 
 class Records(Protocol):
-    """Serialised examples by position."""
+    """A sequence of serialised examples."""
 
     def __len__(self) -> int: ...
 
@@ -25,7 +25,7 @@ class Records(Protocol):
 
 
 def make_image_reader(records: Mapping[str, Records], parse: Parse) -> ReadImage:
-    """Return what reads the encoded image of one example; names are `split/position`."""
+    """Return a thread-safe function that reads the encoded image of the id `split/position`."""
     lock = threading.Lock()  # not all readers of ArrayRecord files are thread-safe
 
     def read(id: str) -> bytes:
@@ -39,18 +39,18 @@ def make_image_reader(records: Mapping[str, Records], parse: Parse) -> ReadImage
 
 
 class TFRecords:
-    """The records of some files, one after the other."""
+    """The records of several TFRecord files, as one sequence."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._places = [
+        self._locations = [
             (path, start, size) for path in paths for start, size in _locate_records(path)
         ]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     def __getitem__(self, index: int) -> bytes:
-        path, start, size = self._places[index]
+        path, start, size = self._locations[index]
         with path.open("rb") as file:
             file.seek(start)
             data = file.read(size)
@@ -60,17 +60,17 @@ class TFRecords:
 
 
 def _locate_records(path: Path) -> list[tuple[int, int]]:
-    """Return where each record's data starts, and its size."""
+    """Return the start and size, in bytes, of the data of each record in a file."""
     found = []
     end = path.stat().st_size
     with path.open("rb") as file:
-        place = 0
-        while place < end:
-            file.seek(place)
+        offset = 0
+        while offset < end:
+            file.seek(offset)
             size = int.from_bytes(file.read(LENGTH), "little")
-            start = place + LENGTH + CHECKSUM
-            place = start + size + CHECKSUM
-            if place > end:
+            start = offset + LENGTH + CHECKSUM
+            offset = start + size + CHECKSUM
+            if offset > end:
                 raise OSError(f"{path.name} is cut off")
             found.append((start, size))
     return found
