@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bench.errors import DetachedError, failure_reason
-from bench.execution.executors.spool import JobState, states
+from bench.execution.executors.spool import JobState, job_states
 from bench.execution.progress import RunEvent, RunListener
 from bench.storage.records import read_records
 from bench.storage.run_folder import LOCK, RunMeta, read_json, read_meta, run_json_paths
@@ -158,7 +158,7 @@ def read_status(folder: Path) -> Status:
         rounds=tuple(RoundStatus(path.name.split("-")[0], **_counts(path)) for path in rounds),
         **_counts(folder),
         doing=tuple(progress.doing.values()) if running and progress else (),
-        jobs=tuple(job for path in (*rounds, folder) for job in states(path)),
+        jobs=tuple(job for path in (*rounds, folder) for job in job_states(path)),
         elapsed_seconds=elapsed,
         seconds_left=left,
         reason=progress.reason if progress else "",

@@ -1,8 +1,8 @@
-"""What nodes fetch, by its SHA-256, where they lack it: pretrained weights, decoded images, and of
-a run what its models are measured with.
+"""Contents that nodes fetch by SHA-256 if they lack them: pretrained weights, decoded images, and
+the files of a run that are needed to measure its models.
 
-How it is carried is the transport's matter: `put` of `Offer` makes a content available, once, and
-`fetch` gets it where the job runs.
+The transport provides two functions: `put` makes a content available on the driver, and `fetch`
+gets it on the node.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ Fetch: TypeAlias = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class SentImages:
-    """A split's decoded images at one size, in parts."""
+    """The decoded images of one split at one size, in parts."""
 
     split: SplitName
     size: int
     description: str
-    cost_seconds: float  # to decode them, which a trial from cold caches would take
-    parts: tuple[str, ...]
+    cost_seconds: float  # spent decoding them, to be added to times from cold caches
+    parts: tuple[str, ...]  # their SHA-256
 
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """A file of a job's folder."""
+    """A file that a node fetches into its job's folder."""
 
-    path: str
+    path: str  # in the job's folder
     sha256: str
 
 
 class Offer:
-    """What this machine has for the nodes of a run."""
+    """The contents that the driver makes available to the nodes of a run, each once."""
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
         self._put = put
@@ -57,28 +57,28 @@ class Offer:
         self._images: dict[tuple[SplitName, int], SentImages] = {}
         self._lock = threading.Lock()
 
-    def weights(self, located: LocatedWeights | None) -> None:
-        """Offer pretrained weights."""
+    def offer_weights(self, located: LocatedWeights | None) -> None:
+        """Offer pretrained weights; `WorkerDiedError` if the file has changed since the plan."""
         if located is None or located.sha256 in self._files:
             return
-        if self._file(Path(located.path)) != located.sha256:
+        if self._offer_file(Path(located.path)) != located.sha256:
             raise WorkerDiedError(f"{located.location} was changed since the plan.")
 
-    def measuring(self, job: Job) -> tuple[FetchedFile, ...]:
-        """Offer what a measuring job needs besides images: the run's records with their arrays and
-        trained weights, and the weights that its trials began with."""
+    def offer_run_files(self, job: Job) -> tuple[FetchedFile, ...]:
+        """Offer the files for a measuring job: records, arrays, trained and pretrained weights."""
         folder, found = Path(job.folder), list[FetchedFile]()
         for pattern in ("run.json", "records.jsonl", "arrays/*.npz", "weights/*.npz"):
             for path in sorted(folder.glob(pattern)):
                 name = path.relative_to(folder).as_posix()
-                found.append(FetchedFile(name, self._file(path)))
+                found.append(FetchedFile(name, self._offer_file(path)))
         for row, located in job.pretrained.items():
-            self.weights(located)
+            self.offer_weights(located)
             name = f"{SENT_FOLDER}/{row}.{Path(located.path).name}"
             found.append(FetchedFile(name, located.sha256))
         return tuple(found)
 
-    def _file(self, path: Path) -> str:
+    def _offer_file(self, path: Path) -> str:
+        """Offer a file and return its SHA-256."""
         with self._lock:
             content = path.read_bytes()
             sha256 = hashlib.sha256(content).hexdigest()
@@ -87,17 +87,18 @@ class Offer:
                 self._files.add(sha256)
             return sha256
 
-    def images(self, job: Job) -> tuple[SentImages, ...]:
-        """Offer the images of a job, which are in the cache here."""
+    def offer_images(self, job: Job) -> tuple[SentImages, ...]:
+        """Offer the decoded images of a job, from this machine's cache."""
         sizes = sorted({trial.input_size for trial in job.trials})
+        wanted = [(split, size) for split in SPLITS for size in sizes]
         with self._lock:
-            for place in ((split, size) for split in SPLITS for size in sizes):
-                if place not in self._images:
-                    self._images[place] = self._offered(job, *place)
-            return tuple(self._images[split, size] for split in SPLITS for size in sizes)
+            for split, size in wanted:
+                if (split, size) not in self._images:
+                    self._images[split, size] = self._offer_split(job, split, size)
+            return tuple(self._images[split, size] for split, size in wanted)
 
-    def _offered(self, job: Job, split: SplitName, size: int) -> SentImages:
-        from bench.data import pixels  # late: `list` needs only the executor's name
+    def _offer_split(self, job: Job, split: SplitName, size: int) -> SentImages:
+        from bench.data import pixels  # late: registering the executor must stay cheap
 
         store = Store(Path(job.store), job.store_limit_bytes)
         entry = pixels.get_entry(job.dataset, split, size, store)
@@ -115,7 +116,7 @@ class Offer:
 def place_weights(
     folder: Path, located: LocatedWeights | None, fetch: Fetch
 ) -> LocatedWeights | None:
-    """Write the pretrained weights into the job's folder, and return them as they are there."""
+    """Fetch pretrained weights into the job's folder; return them with their path there."""
     if located is None:
         return None
     file = FetchedFile(f"{SENT_FOLDER}/{Path(located.path).name}", located.sha256)
@@ -124,13 +125,13 @@ def place_weights(
 
 
 def place_files(folder: Path, files: tuple[FetchedFile, ...], fetch: Fetch) -> None:
-    """Write files into the job's folder."""
+    """Fetch files into the job's folder."""
     for file in files:
-        write_atomic(folder / file.path, _fetched(file.sha256, fetch, file.path))
+        write_atomic(folder / file.path, _fetch_verified(file.sha256, fetch, file.path))
 
 
 def place_images(job: Job, sent: tuple[SentImages, ...], store: Store, fetch: Fetch) -> None:
-    """Put the images into this node's cache, as far as they are not in it."""
+    """Fetch the images that this node's cache lacks into it."""
     from bench.data import pixels
 
     for one in sent:
@@ -142,17 +143,17 @@ def place_images(job: Job, sent: tuple[SentImages, ...], store: Store, fetch: Fe
 
 def _rows(sent: SentImages, fetch: Fetch) -> Iterator[NDArray[np.uint8]]:
     for part in sent.parts:
-        content = _fetched(part, fetch, f"a part of the {sent.split} images")
+        content = _fetch_verified(part, fetch, f"a part of the {sent.split} images")
         yield np.frombuffer(content, np.uint8).reshape(-1, sent.size, sent.size, 3)
 
 
-def _fetched(sha256: str, fetch: Fetch, what: str) -> bytes:
-    """Return a content, which is asked for twice at most."""
+def _fetch_verified(sha256: str, fetch: Fetch, what: str) -> bytes:
+    """Fetch a content and check its SHA-256; try twice, then raise `NodeLostError`."""
     why = ""
     for _ in range(2):
         try:
             content = fetch(sha256)
-        except Exception as error:  # the transport's own, of any type
+        except Exception as error:  # a transport may raise any type
             why = f"did not arrive ({one_line(error)[:200]})"
             continue
         if hashlib.sha256(content).hexdigest() == sha256:

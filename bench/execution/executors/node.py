@@ -1,9 +1,9 @@
-"""The two ends of a job that runs on another machine: `serve` runs it there, `receive` takes in
-here what that yields. A transport, such as Ray, carries it and needs to know nothing of it.
+"""Run a job on another machine: `serve` runs it on the node, `receive` takes in its results on the
+driver. A transport, such as Ray, carries what `serve` yields, and needs to know nothing about it.
 
-What is carried are events and, each before the event that needs it, files. Where it runs, a job has
-a folder of its own in the node's cache, removed at its end; where its process was killed, the next
-job removes it. Only the process that receives writes to the run's folder.
+`serve` yields events and files, each file before the event that needs it. On the node, a job has
+its own folder in the cache, removed at its end, or by the next job if its process was killed. Only
+the driver writes to the run's folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from bench.system.frameworks import keras_backend
 from bench.training.events import Ended, Event, RecordMade, RecordMeasured, Waiting
 from bench.training.job import Job
 
-GPUS = "CUDA_VISIBLE_DEVICES"  # a node's own
+GPUS = "CUDA_VISIBLE_DEVICES"  # set by the node, never forwarded
 BACKEND = "KERAS_BACKEND"
 FORWARDED = (BACKEND, *(name for name in VARIABLES if name != GPUS))
 FRAMEWORKS = {"jax": ("jax", "jaxlib"), "torch": ("torch",)}
@@ -43,7 +43,7 @@ FRAMEWORKS = {"jax": ("jax", "jaxlib"), "torch": ("torch",)}
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file of the run's folder."""
+    """A file that a node sends for the run's folder."""
 
     path: str  # in that folder: arrays/KEY.npz, weights/KEY.npz, logs/NAME.log
     sha256: str
@@ -55,15 +55,15 @@ Sent: TypeAlias = Event | SentFile
 
 @dataclass(frozen=True)
 class Order:
-    """A job, with what a node must know besides it."""
+    """A job with all that a node needs to run it."""
 
     job: Job
     cores: int
     gpus: float
-    trial_timeout: float | None
-    images: tuple[SentImages, ...] = ()  # to fetch; none: the node decodes them itself
-    files: tuple[FetchedFile, ...] = ()  # of the run, to measure its models
-    # Of the process that orders it; the node must have the same versions.
+    trial_timeout: float | None  # seconds; None: not limited
+    images: tuple[SentImages, ...] = ()  # to fetch; empty: the node decodes them itself
+    files: tuple[FetchedFile, ...] = ()  # of the run, needed to measure its models
+    # Of the driver; the node must have the same versions.
     variables: Mapping[str, str] = field(
         default_factory=lambda: (
             {name: os.environ[name] for name in FORWARDED if name in os.environ}
@@ -74,8 +74,10 @@ class Order:
 
 
 def versions(keras_backend: str = "") -> dict[str, str]:
-    """Return the versions here of what the figures of a trial with this backend depend on; "":
-    with this process's."""
+    """Return the installed versions of the packages that a trial's figures depend on.
+
+    `keras_backend`: the trial's backend; "": that of this process.
+    """
     found = describe_environment()
     keras_backend = keras_backend or found["keras_backend"]
     named = ("keras", "numpy", *FRAMEWORKS.get(keras_backend, (keras_backend,)))
@@ -88,35 +90,36 @@ def versions(keras_backend: str = "") -> dict[str, str]:
 
 
 def check_versions(asked: Mapping[str, str], found: Mapping[str, str]) -> None:
-    """Raise an error that names what a node has in another version than was asked for.
+    """Raise `BenchError` with the packages whose version on a node differs from the one `asked`.
 
-    An installed package knows no commit; then the version must do.
+    The commit is compared only if both sides know it: an installed package does not.
     """
-    unlike = [
+    different = [
         f"{name} {found.get(name, 'none')} instead of {version}"
         for name, version in asked.items()
         if found.get(name) != version and not (name == "commit" and "" in (version, found[name]))
     ]
-    if unlike:
+    if different:
         raise BenchError(
-            f"other versions than here: {', '.join(unlike)}; install the same on every node."
+            f"other versions than here: {', '.join(different)}; install the same on every node."
         )
 
 
 def serve(order: Order, fetch: Fetch) -> Generator[Sent]:
-    """Run a job on this machine; yield its events, and the files that it makes.
+    """Run a job on this node; yield its events and the files that it makes.
 
-    Pretrained weights are fetched, and so are images where the order has them.
+    Pretrained weights are fetched from the driver; images are fetched if the order lists them, and
+    decoded here otherwise.
     """
     node = platform.node()
     yield Waiting(f"starting on {node}")
-    root = os.environ.get(CACHE_VARIABLE, order.job.store)  # a node may have a folder of its own
+    root = os.environ.get(CACHE_VARIABLE, order.job.store)  # a node may have another folder
     store = Store(Path(root), order.job.store_limit_bytes)
     try:
         _set_variables(order)
         check_versions(order.versions, versions())
-        executor = _executor(order)
-        executor.warm_up()  # while images are decoded, perhaps
+        executor = _reuse_executor(order)
+        executor.warm_up()  # loads the framework while images are fetched or decoded
         store.remove_stale()
         with store.temporary_folder() as folder:
             job = replace(
@@ -142,11 +145,11 @@ def serve(order: Order, fetch: Fetch) -> Generator[Sent]:
         store.release()
 
 
-_kept: tuple[Any, LocalProcess] | None = None  # what it was made for, and the executor
+_kept: tuple[Any, LocalProcess] | None = None  # the settings it was made for, and the executor
 
 
-def release() -> None:
-    """End the process that is kept for this process's next job, and free its cores."""
+def close_kept_executor() -> None:
+    """Close the executor that is kept for this process's next job, and free its cores."""
     global _kept
     if _kept is not None:
         _kept[1].close()
@@ -154,21 +157,24 @@ def release() -> None:
 
 
 def _set_variables(order: Order) -> None:
-    """Set what figures depend on as it is where the job comes from, and hide GPUs not granted."""
-    for name in FORWARDED:  # as OMP_NUM_THREADS, which Ray sets
+    """Set the driver's environment variables, and hide GPUs that the job was not granted."""
+    for name in FORWARDED:  # remove the node's own, such as OMP_NUM_THREADS, which Ray sets
         os.environ.pop(name, None)
     os.environ.update(order.variables)
     if not order.gpus:
         os.environ[GPUS] = ""
 
 
-def _executor(order: Order) -> LocalProcess:
-    """Return this process's executor; the last job's, with its framework loaded, if that fits."""
+def _reuse_executor(order: Order) -> LocalProcess:
+    """Return the executor of this process's last job, or a new one if the settings differ.
+
+    A reused executor has its framework loaded.
+    """
     global _kept
     settings = order.job.trials[0].settings
     made_for = (settings, order.trial_timeout, order.cores, order.variables, os.environ.get(GPUS))
     if _kept is not None and _kept[0] != made_for:
-        release()
+        close_kept_executor()
     if _kept is None:
         made = LocalProcess(settings, order.trial_timeout, cores=order.cores)
         _kept = (made_for, made)
@@ -176,7 +182,7 @@ def _executor(order: Order) -> LocalProcess:
 
 
 def _restore_images(job: Job, store: Store) -> None:
-    """Decode the job's images into this node's cache if they are not in it."""
+    """Decode the job's images into this node's cache if it lacks them."""
     from bench.data.pixels import is_stored  # late: `list` needs only the executor's name
     from bench.data.preparation import restore_pixels
     from bench.data.sources import list_dataset
@@ -197,8 +203,7 @@ def _restore_images(job: Job, store: Store) -> None:
 def _with_files(
     events: Iterable[Event], folder: Path, node: str, notes: tuple[str, ...]
 ) -> Iterator[Sent]:
-    """Yield events, each after the files that it needs; records say which node made them, and
-    what a reader should know of it, as where its cores were shared."""
+    """Yield each event after the files that it needs; add the node's name and notes to records."""
     for event in events:
         names: list[str] = []
         if isinstance(event, RecordMeasured):
@@ -219,12 +224,12 @@ def _with_files(
 
 
 def receive(sent: Iterable[Sent], job: Job) -> Iterator[Event]:
-    """Write the files of a job into its folder, and yield its events.
+    """Write the files that a node sends into the run's folder, and yield its events.
 
-    A file that is none of the job's is refused; one that is damaged counts as a lost node.
+    `WorkerDiedError`: a file does not belong to the job. `NodeLostError`: a file is damaged.
     """
     keys = {trial.key for trial in job.trials}
-    if job.task == "measure":  # a model of an earlier command may explain mistakes, too
+    if job.task == "measure":  # heatmaps may be added to a model of an earlier command
         keys |= {path.stem for path in Path(job.folder).glob("arrays/*.npz")}
     write = partial(_write, Path(job.folder), keys)
     for one in sent:
@@ -239,10 +244,10 @@ def _write(folder: Path, keys: set[str], file: SentFile) -> None:
     of_trial = kind in ("arrays", "weights") and name in {f"{key}.npz" for key in keys}
     log = kind == "logs" and name.endswith(".log") and is_file_name(name)
     if not (of_trial or log):
-        raise WorkerDiedError(f"its node sent a file {file.path!r}, which is none of the job's.")
+        raise WorkerDiedError(f"its node sent {file.path!r}, which does not belong to the job.")
     if hashlib.sha256(file.content).hexdigest() != file.sha256:
         raise NodeLostError(f"{file.path} arrived damaged.")
     path, content = folder / kind / name, file.content
-    if log and path.exists():  # of an earlier attempt
+    if log and path.exists():  # keep the log of an earlier attempt
         content = path.read_bytes() + content
     write_atomic(path, content)

@@ -1,9 +1,8 @@
-"""Runs jobs on the machines of a Ray cluster: each job is a task, whose events are a stream.
+"""Run jobs on the machines of a Ray cluster: each job is a task that yields a stream of events.
 
-Ray schedules; what a node does and what is carried is in `node.py`. Models are measured on this
-machine or a named node, all in turns. Ray repeats nothing (`max_retries=0`): a repeated stream
-would tell its events twice. `bench/execution/run.py` submits again what was lost, without the
-trials that have a record.
+Ray schedules; `node.py` runs the jobs. All models are measured on this machine or on a node that
+the user names. Ray must not retry tasks (`max_retries=0`), since that would repeat events;
+`bench/execution/run.py` submits lost jobs again, without the trials that have a record.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ from bench.training.job import NO_DATASET, Job
 from bench.types import Dataset, Settings
 
 ANSWER_SECONDS = 10
-HEALTH_SECONDS = 60.0  # to load Ray, which takes about one unless this machine is busy
+HEALTH_SECONDS = 60.0  # loading Ray takes about one, or more on a busy machine
 VERSIONS_SECONDS = 60.0  # a node may have to start a process first
 ENDING_SECONDS = 20.0
 
 
 class RayCluster(Executor):
-    """A cluster that is running; this machine is one of its nodes."""
+    """Runs jobs on a running Ray cluster that this machine is a node of."""
 
     def __init__(self, settings: Settings, request: RunRequest) -> None:
         self._settings, self._request = settings, request
@@ -56,14 +55,14 @@ class RayCluster(Executor):
         self._changed = threading.Condition()
         self._ray, self._connected = _connect(request.on.partition(":")[2])
         try:
-            self._nodes = self._able_nodes()
-            self._measuring_node = self._named(request.measure_on) if request.measure_on else ""
+            self._nodes = self._usable_nodes()
+            self._measuring_node = self._find_node(request.measure_on) if request.measure_on else ""
             self._check_versions(self._nodes)
         except BaseException:
             self.close()
             raise
-        self._contents: dict[str, Any] = {}  # Ray's references, by SHA-256
-        self._dataset: Any = None  # Ray's reference: ids and digests may be many
+        self._contents: dict[str, Any] = {}  # object references, by SHA-256
+        self._dataset: Any = None  # object reference, shared by all jobs since it may be large
         self._offer = Offer(self._put)
         self._task = self._ray.remote(
             num_cpus=each.cpus, num_gpus=each.gpus, max_retries=0, num_returns="streaming"
@@ -89,11 +88,11 @@ class RayCluster(Executor):
         if job.task == "measure" and not self._request.measure_on:
             measure_locally(self._settings, self._request, job, listener)
             return
-        with self._submitted(job) as stream:
-            follow(receive(self._sent(stream), job), job, listener)
+        with self._submit(job) as stream:
+            follow(receive(self._read(stream), job), job, listener)
 
     def close(self) -> None:
-        """Cancel what runs or waits, and leave the cluster, which goes on."""
+        """Cancel the jobs that run or wait, and disconnect from the cluster."""
         with self._changed:
             self._closed = True
             for stream in self._streams:
@@ -104,13 +103,14 @@ class RayCluster(Executor):
             self._ray.shutdown()
 
     @contextmanager
-    def _submitted(self, job: Job) -> Iterator[Any]:
+    def _submit(self, job: Job) -> Iterator[Any]:
+        """Submit a job and give its stream; the job is cancelled on an error."""
         where, files = "DEFAULT", tuple[FetchedFile, ...]()
         if job.task == "measure":
-            files = self._offer.measuring(job)
+            files = self._offer.offer_run_files(job)
             where = self._affinity(self._measuring_node)
-        self._offer.weights(job.weights)
-        images = self._offer.images(job) if self._request.ship_data else ()
+        self._offer.offer_weights(job.weights)
+        images = self._offer.offer_images(job) if self._request.ship_data else ()
         limit = self._request.trial_timeout
         order = Order(job, self._each.cpus, self._each.gpus, limit, images, files)
         needed = [part for sent in images for part in sent.parts]
@@ -143,14 +143,14 @@ class RayCluster(Executor):
         with suppress(Exception):  # the cluster may be gone
             self._ray.cancel(stream, force=True)
 
-    def _sent(self, stream: Any) -> Iterator[Sent]:
-        """Yield what a node sends; an error where it sends no more."""
+    def _read(self, stream: Any) -> Iterator[Sent]:
+        """Yield the events and files of a node; `NodeLostError` if the stream breaks off."""
         errors = self._ray.exceptions
         try:
             for reference in stream:
                 yield self._ray.get(reference)
         except errors.OutOfMemoryError as error:
-            yield Ended(-signal.SIGKILL, True, f"Ray ended it for memory: {_first_line(error)}")
+            yield Ended(-signal.SIGKILL, True, f"Ray killed it for memory: {_first_line(error)}")
         except errors.RayTaskError as error:  # an error of `serve` itself
             yield Ended(1, message=f"its node failed: {_first_line(error.cause)}")
         except errors.RayError as error:
@@ -158,8 +158,11 @@ class RayCluster(Executor):
                 raise StoppedError("the executor was closed while a job ran.") from error
             raise NodeLostError(f"the node that ran it was lost ({_first_line(error)}).") from error
 
-    def _able_nodes(self) -> dict[str, str]:
-        """Return the nodes that can do a job, host names by Ray's; an error where none can."""
+    def _usable_nodes(self) -> dict[str, str]:
+        """Return the nodes with resources for a job, host name by Ray's node ID.
+
+        `UsageError`: there is none.
+        """
         each, able, have = self._each, dict[str, str](), set[tuple[float, float]]()
         for node in self._ray.nodes():
             if node["Alive"]:
@@ -172,18 +175,18 @@ class RayCluster(Executor):
         if not able:
             found = "; ".join(f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in sorted(have))
             raise UsageError(
-                f"--per-trial {each}: no node of the Ray cluster has as much; they have {found}."
+                f"--per-trial {each}: no node of the Ray cluster has that many; they have {found}."
             )
         return able
 
-    def _named(self, name: str) -> str:
-        """Return the node with this host name or Ray's ID, of those that can do a job."""
+    def _find_node(self, name: str) -> str:
+        """Return the ID of the usable node with this host name or ID."""
         found = [node for node, host in self._nodes.items() if name in (node, host)]
         if not found:
             there = ", ".join(sorted({*self._nodes.values()}))
             raise UsageError(
-                f"--measure-on {name}: no node of that name has what --per-trial asks for; there "
-                f"are {there}."
+                f"--measure-on {name}: no node of that name has the resources of --per-trial; "
+                f"those that have are {there}."
             )
         return found[0]
 
@@ -193,7 +196,7 @@ class RayCluster(Executor):
         return NodeAffinitySchedulingStrategy(node, soft=False)
 
     def _check_versions(self, nodes: Mapping[str, str]) -> None:
-        """Ask each node for its versions; an error where they are not this machine's."""
+        """Raise `BenchError` if a node has other versions than this machine."""
         ask, here = self._ray.remote(versions), versions()
         answers = [
             ask.options(num_cpus=0, scheduling_strategy=self._affinity(node)).remote(
@@ -207,8 +210,8 @@ class RayCluster(Executor):
             except BenchError as error:
                 raise BenchError(f"node {name} has {error}") from error
             except self._ray.exceptions.TaskUnschedulableError:
-                continue  # it has left meanwhile
-            except Exception as error:  # Ray raises the error of the node, of any type
+                continue  # the node has left the cluster meanwhile
+            except Exception as error:  # Ray raises the node's error, of any type
                 raise BenchError(
                     f"node {name} cannot run backbone-bench ({_first_line(error)}); install it in "
                     f"the environment that Ray runs in there."
@@ -216,7 +219,7 @@ class RayCluster(Executor):
 
 
 def _serve(order: Order, dataset: Dataset, contents: Mapping[str, Any]) -> Iterator[Sent]:
-    """Run a job on a node; Ray carries there what the job fetches."""
+    """Run a job on a node; the job fetches its contents by Ray."""
     import ray
 
     order = replace(order, job=replace(order.job, dataset=dataset))
@@ -224,26 +227,26 @@ def _serve(order: Order, dataset: Dataset, contents: Mapping[str, Any]) -> Itera
 
 
 def _connect(address: str) -> tuple[Any, bool]:
-    """Return Ray, connected to the cluster, and whether that connection is to be ended later."""
-    # Read when Ray is imported. It would start processes through `uv run` where this one was, and
-    # warn that it will leave GPUs visible to jobs without one, which `node.py` hides.
+    """Connect to the cluster; return the module `ray`, and whether to disconnect at the end."""
+    # Both are read when Ray is imported. Without the first, Ray starts its processes by `uv run` if
+    # this one was; without the second, it warns about visible GPUs, which `node.py` hides.
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    if ray.is_initialized():  # in a notebook or a program
+    if ray.is_initialized():  # by the notebook or program that called
         return ray, False
-    named = address or os.environ.get("RAY_ADDRESS", "")  # which Ray takes, too
+    named = address or os.environ.get("RAY_ADDRESS", "")  # which `ray.init` reads, too
     where = f"at {named}" if named else "on this machine"
-    nothing = BenchError(
-        f"no Ray cluster answers {where}; start one with `ray start --head`, or name its address "
+    no_cluster = BenchError(
+        f"no Ray cluster answers {where}; start one with `ray start --head`, or give its address "
         f"with --on ray:HOST:PORT."
     )
-    # Where Ray does not answer, its `init` would wait for minutes; on this machine, too, where a
-    # cluster was killed: Ray remembers its address.
+    # Check first that the cluster answers: `ray.init` would wait for minutes, even on this machine,
+    # since Ray remembers the address of a cluster that was killed.
     words = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     words += ["--address", address or "auto"]
-    # Ray waits for the first of these twice, and then for the second.
+    # Ray's health check waits for twice the first time-out, then for the second.
     env = {**os.environ, "RAY_gcs_rpc_server_connect_timeout_s": "1"}
     env["RAY_py_gcs_connect_timeout_s"] = str(ANSWER_SECONDS)
     try:
@@ -254,20 +257,20 @@ def _connect(address: str) -> tuple[Any, bool]:
     except (OSError, ValueError, OverflowError, subprocess.SubprocessError) as error:
         if b"AuthenticationError" in (getattr(error, "stderr", None) or b""):
             raise BenchError(
-                f"the Ray cluster {where} asks for a token; set RAY_AUTH_MODE=token, with the "
-                f"cluster's ~/.ray/auth_token on this machine."
+                f"the Ray cluster {where} requires a token; set RAY_AUTH_MODE=token and copy the "
+                f"cluster's ~/.ray/auth_token to this machine."
             ) from error
-        raise nothing from error
-    ours = signal.getsignal(signal.SIGTERM)
+        raise no_cluster from error
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address or "auto", log_to_driver=False, logging_level=logging.CRITICAL)
     except ConnectionError as error:
-        raise nothing from error
-    except Exception as error:  # of many types, as where this machine is no node of the cluster
+        raise no_cluster from error
+    except Exception as error:  # of many types, such as if this machine is not a node
         raise BenchError(f"Ray does not connect: {_first_line(error)}") from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, ours)  # Ray has set its own
+            signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
     return ray, True
 
 

@@ -61,8 +61,8 @@ def job(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 def test_images_reach_a_node_once(job: Job, store: Store, tmp_path: Path, carried: Carried) -> None:
     offer, there = Offer(carried.put), Store(tmp_path / "there")
-    sent = offer.images(job)
-    assert offer.images(job) == sent
+    sent = offer.offer_images(job)
+    assert offer.offer_images(job) == sent
     assert [len(one.parts) for one in sent] == [4, 2, 2]  # of 40, 12 and 16 images
     for _ in range(2):
         place_images(job, sent, there, carried.fetch)
@@ -75,7 +75,7 @@ def test_images_reach_a_node_once(job: Job, store: Store, tmp_path: Path, carrie
 
 
 def test_a_damaged_part_is_asked_for_again(job: Job, tmp_path: Path, carried: Carried) -> None:
-    sent, there = Offer(carried.put).images(job), Store(tmp_path / "there")
+    sent, there = Offer(carried.put).offer_images(job), Store(tmp_path / "there")
     carried.damaged = 1
     place_images(job, sent, there, carried.fetch)
     assert len(carried.asked) == len(carried.held) + 1
@@ -86,7 +86,7 @@ def test_a_damaged_part_is_asked_for_again(job: Job, tmp_path: Path, carried: Ca
 def test_what_does_not_come_costs_the_node(
     fault: str, job: Job, tmp_path: Path, carried: Carried
 ) -> None:
-    sent, there = Offer(carried.put).images(job), Store(tmp_path / "there")
+    sent, there = Offer(carried.put).offer_images(job), Store(tmp_path / "there")
     if fault == "damaged":
         carried.damaged = 2
     else:
@@ -111,7 +111,7 @@ def test_a_node_that_measures_has_the_files_of_the_run(
     sha256 = hashlib.sha256(b"weights").hexdigest()
     located = LocatedWeights("file", str(tmp_path / "x.weights.h5"), "x", sha256)
     offer = Offer(carried.put)
-    files = offer.measuring(replace(job, folder=str(run), pretrained={"one": located}))
+    files = offer.offer_run_files(replace(job, folder=str(run), pretrained={"one": located}))
     place_files(tmp_path / "node", files, carried.fetch)
     there = {
         str(path.relative_to(tmp_path / "node")): path.read_text()
@@ -129,10 +129,10 @@ def test_weights_are_offered_once_and_as_they_were_planned(
     sha256 = hashlib.sha256(b"weights").hexdigest()
     located = LocatedWeights("file", str(path), "x.h5", sha256)
     for one in (None, located, located):
-        offer.weights(one)
+        offer.offer_weights(one)
     found = place_weights(tmp_path / "job", located, carried.fetch)
     assert found == replace(located, path=str(tmp_path / "job" / "pretrained" / "x.h5"))
     assert Path(found.path).read_bytes() == b"weights"
     path.write_bytes(b"others")
     with pytest.raises(WorkerDiedError, match=r"x\.h5 was changed since the plan"):
-        Offer(carried.put).weights(located)
+        Offer(carried.put).offer_weights(located)

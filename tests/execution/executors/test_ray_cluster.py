@@ -227,7 +227,7 @@ def test_a_cluster_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_cluster_that_asks_for_a_token(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE")
-    with pytest.raises(BenchError, match=r"^the Ray cluster at \S+ asks for a token; set RAY_AUTH"):
+    with pytest.raises(BenchError, match=r"^the Ray cluster at \S+ requires a token; set RAY_AUTH"):
         make_executor(Settings(), RunRequest(on=nodes.on))
 
 
@@ -371,7 +371,7 @@ def test_a_killed_driver_goes_on(bench: Bench) -> None:
             "cpus=64",
             0,
             "auto",
-            r"cpus=64,gpus=0: no node .* as much; they have .*1 CPUs and 0 GPUs",
+            r"cpus=64,gpus=0: no node .* that many; they have .*1 CPUs and 0 GPUs",
         ),
         ("cpus=1", 2, "auto", "--threads 2 needs --per-trial cpus=2 or more"),
         ("", 0, "gpu", "--per-trial gpus=1"),

@@ -13,7 +13,14 @@ from plans import plan
 from bench.errors import BenchError, NodeLostError
 from bench.execution.executors.contents import Offer
 from bench.execution.executors.node import Order, SentFile
-from bench.execution.executors.spool import JobState, Spool, earlier, put, states, tidy
+from bench.execution.executors.spool import (
+    JobState,
+    Spool,
+    find_earlier,
+    job_states,
+    put_content,
+    remove_unused_contents,
+)
 from bench.models.weights import LocatedWeights
 from bench.storage.records import SCHEMA, write_dataset
 from bench.storage.run_folder import prepare_run_folder
@@ -41,15 +48,15 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def spool(job: Job) -> Spool:
-    return Spool.make(Order(job, 2, 0.0, None), "slurm")
+    return Spool.create(Order(job, 2, 0.0, None), "slurm")
 
 
 def test_the_order_arrives_with_its_data_set_and_weights(spool: Spool, job: Job) -> None:
-    order = spool.received()
+    order = spool.remaining_order()
     assert (order.job, order.cores) == (job, 2)
     assert not spool.order().job.dataset.splits  # it is in the run's folder, once
-    offer = Offer(partial(put, Path(job.folder)))
-    offer.weights(job.weights)
+    offer = Offer(partial(put_content, Path(job.folder)))
+    offer.offer_weights(job.weights)
     assert order.job.weights is not None
     assert spool.fetch(order.job.weights.sha256) == PRETRAINED
 
@@ -57,16 +64,16 @@ def test_the_order_arrives_with_its_data_set_and_weights(spool: Spool, job: Job)
 def test_what_the_node_writes_is_read_once_in_order(spool: Spool, job: Job) -> None:
     record = RecordMade(Record(SCHEMA, job.trials[0], "ok", notes=("a\u2028b",)))
     node, driver = Spool(spool.folder), Spool(spool.folder)
-    assert list(driver.new()) == []
+    assert list(driver.read_new()) == []
     node.write(FILE)
     node.write(record)
-    first, second = driver.new()
+    first, second = driver.read_new()
     assert (first, type(second)) == (FILE, RecordMade)
     assert isinstance(second, RecordMade)
     assert second.record == record.record
     node.write(Ended(1, message="a\nb"))
-    assert list(driver.new()) == [Ended(1, message="a\nb")]
-    assert list(driver.new()) == []
+    assert list(driver.read_new()) == [Ended(1, message="a\nb")]
+    assert list(driver.read_new()) == []
 
 
 def test_a_line_counts_once_it_is_whole(spool: Spool) -> None:
@@ -75,18 +82,18 @@ def test_a_line_counts_once_it_is_whole(spool: Spool) -> None:
     whole = events.read_bytes()
     for length in range(len(whole)):
         events.write_bytes(whole[:length])
-        assert list(Spool(spool.folder).new()) == []
+        assert list(Spool(spool.folder).read_new()) == []
     driver = Spool(spool.folder)
-    assert list(driver.new()) == []
+    assert list(driver.read_new()) == []
     events.write_bytes(whole)
-    assert list(driver.new()) == [Note("a")]
+    assert list(driver.read_new()) == [Note("a")]
 
 
 def test_a_file_is_there_before_the_line_that_names_it(spool: Spool) -> None:
     spool.write(FILE)
     (spool.folder / "files" / FILE.sha256).unlink()
     with pytest.raises(NodeLostError, match=r"arrays/k\.npz did not arrive"):
-        list(spool.new())
+        list(spool.read_new())
 
 
 def test_progress_is_written_once_a_second(
@@ -97,7 +104,7 @@ def test_progress_is_written_once_a_second(
     for step in range(5):
         now += 0.5
         spool.write(StageProgress(job.trials[0], "head", step, 5))
-    assert [event.done for event in spool.new()] == [0, 2, 4]  # type: ignore[union-attr]
+    assert [event.done for event in spool.read_new()] == [0, 2, 4]  # type: ignore[union-attr]
 
 
 def test_a_job_that_the_cluster_starts_again_does_what_is_left(spool: Spool, job: Job) -> None:
@@ -105,11 +112,11 @@ def test_a_job_that_the_cluster_starts_again_does_what_is_left(spool: Spool, job
     with (spool.folder / "events").open("a") as file:
         file.write("RecordMade {cut o")  # as it was killed
     again = Spool(spool.folder)
-    order = again.received()
+    order = again.remaining_order()
     assert [trial.key for trial in order.job.trials] == [job.trials[1].key]
     assert order.job.notes[0] == "submitted again: the cluster started its job again."
     again.write(Ended())
-    assert list(Spool(spool.folder).new())[1:] == [Ended()]
+    assert list(Spool(spool.folder).read_new())[1:] == [Ended()]
 
 
 def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) -> None:
@@ -117,7 +124,7 @@ def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) 
     for sent in (Ended(), FILE):
         with pytest.raises(BenchError, match="no longer wanted"):
             spool.write(sent)
-    tidy(Path(job.folder))
+    remove_unused_contents(Path(job.folder))
     assert [path.name for path in Path(job.folder).iterdir()] == ["dataset.json"]
 
 
@@ -135,27 +142,27 @@ def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: J
     (spool.folder / "7_submitted.pkl").touch()
     # With the parts that it takes each batch in, where memory was short before.
     asked = replace(job, accumulation=1)
-    assert [(s.job_id, found) for s, found in earlier(asked, "slurm")] == [("7", job)]
-    assert [found.trials for _, found in earlier(seeds[1], "slurm")] == [(job.trials[1],)]
+    assert [(s.job_id, found) for s, found in find_earlier(asked, "slurm")] == [("7", job)]
+    assert [found.trials for _, found in find_earlier(seeds[1], "slurm")] == [(job.trials[1],)]
     first = (spool.folder, job.trials[0].key)  # while another thread reads the rest
-    assert [found.trials for _, found in earlier(job, "slurm", [first])] == [job.trials[1:]]
-    assert not list(earlier(job, "local"))
+    assert [found.trials for _, found in find_earlier(job, "slurm", [first])] == [job.trials[1:]]
+    assert not list(find_earlier(job, "local"))
     other = replace(job, trials=tuple(replace(t, key=f"{t.key[:-1]}-") for t in job.trials))
-    assert not list(earlier(other, "slurm"))
+    assert not list(find_earlier(other, "slurm"))
     # A command that was killed before it had submitted its job left nothing that could run.
     (spool.folder / "7_submitted.pkl").unlink()
-    assert not list(earlier(other, "slurm"))
+    assert not list(find_earlier(other, "slurm"))
     assert spool.folder.exists()
-    assert not list(earlier(job, "slurm"))
+    assert not list(find_earlier(job, "slurm"))
     assert not spool.folder.exists()
 
 
 def test_any_name_of_a_backbone_can_be_that_of_a_folder(job: Job) -> None:
     trials = tuple(replace(trial, backbone="hub:a/b[1]") for trial in job.trials)
     job = replace(job, trials=trials)
-    (Spool.make(Order(job, 2, 0.0, None), "slurm").folder / "7_submitted.pkl").touch()
-    assert [found for _, found in earlier(job, "slurm")] == [job]
-    assert states(Path(job.folder))[0].backbone == "hub:a/b[1]"
+    (Spool.create(Order(job, 2, 0.0, None), "slurm").folder / "7_submitted.pkl").touch()
+    assert [found for _, found in find_earlier(job, "slurm")] == [job]
+    assert job_states(Path(job.folder))[0].backbone == "hub:a/b[1]"
 
 
 def test_how_far_jobs_are(spool: Spool, job: Job) -> None:
@@ -163,7 +170,7 @@ def test_how_far_jobs_are(spool: Spool, job: Job) -> None:
     (spool.folder / "7_submitted.pkl").touch()
 
     def state() -> JobState:
-        (found,) = states(run)
+        (found,) = job_states(run)
         return found
 
     assert state() == JobState("7", "one", "waiting", trials=2, done=0)
@@ -172,5 +179,5 @@ def test_how_far_jobs_are(spool: Spool, job: Job) -> None:
     spool.write(Ended())
     assert state() == JobState("7", "one", "ended", trials=2, done=1)
     (spool.folder / "job.json").write_text("{}")
-    assert states(run) == ()
-    assert states(run / "none") == ()
+    assert job_states(run) == ()
+    assert job_states(run / "none") == ()
