@@ -11,20 +11,20 @@ Show = Callable[[float], str]
 MISSING = "–"
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """Format a fraction as a percentage: 97.33%."""
-    return f"{100 * share:.2f}%"
+    return f"{100 * fraction:.2f}%"
 
 
-def tenths(share: float) -> str:
+def tenths(fraction: float) -> str:
     """Format a frequency to the tenth: 0.6, <0.1, >0.9."""
-    rounded = round(share, 1)
+    rounded = round(fraction, 1)
     return "<0.1" if rounded <= 0 else ">0.9" if rounded >= 1 else f"{rounded:.1f}"
 
 
-def about(share: float) -> str:
+def about(fraction: float) -> str:
     """Format a frequency to the tenth, in words: about 0.6, below 0.1, above 0.9."""
-    text = tenths(share)
+    text = tenths(fraction)
     words = {"<": "below", ">": "above"}
     return f"{words.get(text[0], 'about')} {text.lstrip('<>')}"
 
@@ -39,15 +39,15 @@ def rough(number: float) -> str:
     return f"{float(f'{number:.2g}'):,.0f}"
 
 
-def points(share: float) -> str:
+def points(fraction: float) -> str:
     """Format a difference of fractions in percentage points: 1 point, 0.5 points."""
-    value = f"{100 * share:.6g}"
+    value = f"{100 * fraction:.6g}"
     return f"{value} point{'' if value == '1' else 's'}"
 
 
-def signed_points(share: float) -> str:
+def signed_points(fraction: float) -> str:
     """Format a difference of fractions in percentage points, with its sign: +1.20."""
-    return f"{100 * share:+.2f}"
+    return f"{100 * fraction:+.2f}"
 
 
 def whole(number: float) -> str:
@@ -72,9 +72,9 @@ def interval(low: float, high: float) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}%"
 
 
-def with_interval(share: float, low: float, high: float) -> str:
+def with_interval(fraction: float, low: float, high: float) -> str:
     """Format a fraction with its interval: 97.33% (94.8–98.6%)."""
-    return f"{percent(share)} ({interval(low, high)})"
+    return f"{percent(fraction)} ({interval(low, high)})"
 
 
 def decimals(value: float) -> str:

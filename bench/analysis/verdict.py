@@ -246,9 +246,9 @@ def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | N
     )
 
 
-def _tenth_up(share: float) -> str:
+def _tenth_up(fraction: float) -> str:
     """Format points rounded up, so that a value above the margin reads as above it."""
-    return f"{ceil(1000 * share) / 10:.1f}"
+    return f"{ceil(1000 * fraction) / 10:.1f}"
 
 
 def _what_would_decide(verdict: Verdict, undecided: Sequence[Standing]) -> str:

@@ -1,4 +1,4 @@
-"""What a run cost to make: each second of computing once, whatever seeds share."""
+"""The effort of a run: computing that seeds share counts once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def trials(folder: Path) -> list[Record]:
     ]
 
 
-def test_what_the_seeds_share_counts_once(tmp_path: Path) -> None:
+def test_parts_that_seeds_share_count_once(tmp_path: Path) -> None:
     found = effort(trials(tmp_path / "r"))
     assert found.parts == {
         "measuring": 2 * 8,
@@ -41,14 +41,14 @@ def test_what_the_seeds_share_counts_once(tmp_path: Path) -> None:
     assert found.joules is None
 
 
-def test_what_is_measured_for_all_seeds_counts_once(tmp_path: Path) -> None:
+def test_measurements_shared_by_seeds_count_once(tmp_path: Path) -> None:
     first, second = trials(tmp_path / "r")
     first = with_seconds(first, "probes", 10.0)
     second = with_seconds(second, "probes", 10.0, 10.0)
     assert effort([first, second]).parts["measuring"] == pytest.approx(2 * 8 + 10)
 
 
-def test_timed_queries_of_all_seeds_are_the_same_joules(tmp_path: Path) -> None:
+def test_energy_of_shared_queries_counts_once(tmp_path: Path) -> None:
     first, second = trials(tmp_path / "r")
     (keras,) = first.runtimes
     timed = (replace(keras, joules={"1": 20.0, "8": 30.0}),)
@@ -56,7 +56,7 @@ def test_timed_queries_of_all_seeds_are_the_same_joules(tmp_path: Path) -> None:
     assert effort(both).joules == 400 + 400 + 50
 
 
-def test_a_run_says_what_it_cost(tmp_path: Path) -> None:
+def test_the_effort_is_a_fact_of_the_run(tmp_path: Path) -> None:
     nets = [Net("a", latency_ms=20), Net("b", fails="out of memory")]
     findings = find(read_run(make_run(tmp_path / "r", nets)))
     # 3 + 1.5 + 2.5 + 5 + 4 s less 1.5 s for data that was cached, 10 to train, 5 to measure.

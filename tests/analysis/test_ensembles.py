@@ -26,7 +26,7 @@ IMAGES = 100
 UNSURE = 0.4  # of the true class, of two: wrong, but not by much
 
 
-def of_true(wrong: Sequence[int], value: float = UNSURE) -> NDArray[np.float64]:
+def true_class(wrong: Sequence[int], value: float = UNSURE) -> NDArray[np.float64]:
     """Return a network's probability of the true class: 0.9, but not of the `wrong` images."""
     found = np.full(IMAGES, 0.9)
     found[list(wrong)] = value
@@ -39,7 +39,7 @@ def analysed(
     test: Mapping[str, NDArray[np.float64]] | None = None,
     seeds: Sequence[int] = (0,),
 ) -> Findings:
-    """Return a run of backbones of 10 ms and a million parameters each, that answer so."""
+    """Return a run of backbones of 10 ms and a million parameters, with these probabilities."""
     nets = [Net(name, latency_ms=10, parameters=1_000_000) for name in validation]
     make_run(folder, nets, images=IMAGES, seeds=seeds)
     truth = np.arange(IMAGES) % 2
@@ -59,8 +59,8 @@ def found_in(findings: Findings) -> Ensembles:
 
 
 def test_two_that_err_on_different_images_are_correct_together(tmp_path: Path) -> None:
-    answers = {"a": of_true(range(10)), "b": of_true(range(10, 22))}
-    findings = analysed(tmp_path / "r", answers, seeds=(0, 1))
+    true_probabilities = {"a": true_class(range(10)), "b": true_class(range(10, 22))}
+    findings = analysed(tmp_path / "r", true_probabilities, seeds=(0, 1))
     found = found_in(findings)
     (both,) = found.shown
     assert found.chosen == both
@@ -75,8 +75,8 @@ def test_two_that_err_on_different_images_are_correct_together(tmp_path: Path) -
     assert (found.best_single.label, found.best_single.held_out.accuracy) == ("a", 0.9)
     shown = page.section(findings)
     assert shown is not None
-    assert "a + b, chosen on the validation images, gains +10.00 points on a" in shown.about
-    assert "20.0 ms in place of 10.0 ms at p50" in shown.about
+    assert "a + b, chosen on the validation images, gains +10.00 points over a" in shown.about
+    assert "20.0 ms instead of 10.0 ms at p50" in shown.about
 
 
 def test_a_better_ensemble_is_offered_where_its_members_are_kept(
@@ -84,8 +84,8 @@ def test_a_better_ensemble_is_offered_where_its_members_are_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "results" / "r"
-    answers = {"a": of_true(range(10)), "b": of_true(range(10, 22))}
-    findings = analysed(folder, answers)
+    true_probabilities = {"a": true_class(range(10)), "b": true_class(range(10, 22))}
+    findings = analysed(folder, true_probabilities)
 
     def offered() -> list[str]:
         section = next_steps.section(findings)
@@ -103,14 +103,14 @@ def test_a_better_ensemble_is_offered_where_its_members_are_kept(
 def test_validation_chooses_and_the_test_images_only_judge(tmp_path: Path) -> None:
     """a + c is best on the test images; a + b is chosen, and gains nothing there."""
     validation = {
-        "a": of_true(range(10)),
-        "b": of_true(range(20, 30)),
-        "c": of_true(range(40), 0.05),
+        "a": true_class(range(10)),
+        "b": true_class(range(20, 30)),
+        "c": true_class(range(40), 0.05),
     }
     test = {
-        "a": of_true(range(10)),
-        "b": of_true(range(15), 0.05),
-        "c": of_true(range(20, 40)),
+        "a": true_class(range(10)),
+        "b": true_class(range(15), 0.05),
+        "c": true_class(range(20, 40)),
     }
     findings = analysed(tmp_path / "r", validation, test)
     found = found_in(findings)
@@ -127,17 +127,19 @@ def test_validation_chooses_and_the_test_images_only_judge(tmp_path: Path) -> No
 
 
 def test_a_gain_that_chance_explains_is_not_claimed(tmp_path: Path) -> None:
-    answers = {"a": of_true([0, 1], 0.2), "b": of_true([2, 3, 4], 0.2)}
-    shown = page.section(analysed(tmp_path / "r", answers))
+    true_probabilities = {"a": true_class([0, 1], 0.2), "b": true_class([2, 3, 4], 0.2)}
+    shown = page.section(analysed(tmp_path / "r", true_probabilities))
     assert shown is not None
     assert "a + b, chosen on the validation images, shows no significant gain: +2.00" in shown.about
 
 
 def test_the_greedy_one_grows_while_the_loss_falls(tmp_path: Path) -> None:
     """Four that err apart: each lowers the loss. A fifth that knows nothing would raise it."""
-    answers = {name: of_true(range(10 * n, 10 * n + 10)) for n, name in enumerate("abcd")}
-    answers["e"] = np.full(IMAGES, 0.5)
-    findings = analysed(tmp_path / "r", answers)
+    true_probabilities = {
+        name: true_class(range(10 * n, 10 * n + 10)) for n, name in enumerate("abcd")
+    }
+    true_probabilities["e"] = np.full(IMAGES, 0.5)
+    findings = analysed(tmp_path / "r", true_probabilities)
     found = found_in(findings)
     assert found.chosen is not None
     assert found.chosen.members == ("a", "b", "c", "d")
@@ -155,13 +157,13 @@ def test_the_greedy_one_grows_while_the_loss_falls(tmp_path: Path) -> None:
 
 
 def test_nothing_is_chosen_where_one_alone_is_better(tmp_path: Path) -> None:
-    answers = {"a": of_true([]), "b": of_true(range(30), 0.05)}
-    findings = analysed(tmp_path / "r", answers)
+    true_probabilities = {"a": true_class([]), "b": true_class(range(30), 0.05)}
+    findings = analysed(tmp_path / "r", true_probabilities)
     assert found_in(findings).chosen is None
     shown = page.section(findings)
     assert shown is not None
     lowest = f"{-log(0.9):.4f}"
-    assert shown.about.endswith(f"no ensemble has a lower loss than a alone, {lowest}.")
+    assert shown.about.endswith(f"No ensemble has a lower validation loss than a alone, {lowest}.")
 
 
 def test_only_pretrained_backbones_are_members(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is read of a run, and what is kept of it in memory."""
+"""Which arrays of a run are read, and what is kept in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_reports_read_the_arrays_of_a_trial_once(
     assert set(some.values()) == {1}
 
 
-def test_trials_share_the_true_labels_and_keep_a_byte_for_each_answer(tmp_path: Path) -> None:
+def test_trials_share_the_true_labels_and_keep_a_byte_for_each_prediction(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "r", [Net("a", 3.0), Net("b", 2.0)])
     (one,), (other,) = reports.read(folder).predictions.values()
     assert one.labels is other.labels

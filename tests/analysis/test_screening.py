@@ -15,13 +15,13 @@ from bench.analysis.screening import (
 )
 
 
-def right(*wrong: int, images: int = 100) -> NDArray[np.bool_]:
-    """So many of the last images wrong, for each backbone: their mistakes are the same ones."""
+def correct(*wrong: int, images: int = 100) -> NDArray[np.bool_]:
+    """Return correct predictions (backbones, images), each wrong on that many last images."""
     return np.array([np.arange(images) < images - count for count in wrong])
 
 
 def test_a_backbone_is_behind_by_its_own_mistakes_with_their_interval() -> None:
-    gap, low, high = RoundEvidence.from_correct(right(0, 10)).gaps_to_best()
+    gap, low, high = RoundEvidence.from_correct(correct(0, 10)).gaps_to_best()
     assert gap == pytest.approx([0, 0.1])
     # 10 of 100 won, and half of one each way: 1.96 * sqrt((11 / 102 - (10 / 102)**2) / 102).
     half = 1.96 * np.sqrt((11 / 102 - (10 / 102) ** 2) / 102)
@@ -30,7 +30,7 @@ def test_a_backbone_is_behind_by_its_own_mistakes_with_their_interval() -> None:
 
 
 def test_copies_count_once() -> None:
-    once, groups = right(0, 10, images=100), np.repeat(np.arange(100), 2)
+    once, groups = correct(0, 10, images=100), np.repeat(np.arange(100), 2)
     twice = np.repeat(once, 2, axis=1)
     for alone, copied in zip(
         RoundEvidence.from_correct(once).gaps_to_best(),
@@ -55,18 +55,18 @@ def test_copies_count_once() -> None:
     ],
 )
 def test_the_rule(wrong: tuple[int, ...], kept: tuple[bool, ...]) -> None:
-    assert tuple(RoundEvidence.from_correct(right(*wrong)).is_kept()) == kept
+    assert tuple(RoundEvidence.from_correct(correct(*wrong)).is_kept()) == kept
 
 
 def test_the_chance_that_the_best_was_dropped() -> None:
-    alike = RoundEvidence.from_correct(right(10, 10))
+    alike = RoundEvidence.from_correct(correct(10, 10))
     assert alike.p_best_dropped(np.array([False, True]), 0.02) == pytest.approx(0.5, abs=0.02)
     assert alike.p_best_dropped(np.array([False, False]), 0.02) == 0
     assert alike.p_best_dropped(np.array([True, True]), 0.02) == 1
-    clear = RoundEvidence.from_correct(right(0, 1, 2, 3, 4, 50, images=1000))
+    clear = RoundEvidence.from_correct(correct(0, 1, 2, 3, 4, 50, images=1000))
     assert clear.p_best_dropped(np.array([False] * 5 + [True]), 0.01) < 0.001
     # A larger bias of the round: what looks worse may be the best.
-    near = RoundEvidence.from_correct(right(0, 20, images=1000))
+    near = RoundEvidence.from_correct(correct(0, 20, images=1000))
     second = np.array([False, True])
     assert near.p_best_dropped(second, 0.005) < near.p_best_dropped(second, 0.03) < 0.5
 

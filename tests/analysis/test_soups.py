@@ -64,7 +64,7 @@ def test_the_lead_is_over_the_best_seed_by_validation_on_the_same_images(tmp_pat
     assert found.is_better
     section = soups.section(findings)
     assert section is not None
-    assert section.about == "Averaged seeds are better than the best of them: a."
+    assert section.about == "The averaged model is better than the best seed: a."
     (row,) = section.blocks[0].rows  # type: ignore[union-attr]
     assert row[:5] == ("a", "0, 1, 2", "0, 2", 0.9, 0.92)
     assert row[-2:] == (pytest.approx(12), 2.5)  # of one model

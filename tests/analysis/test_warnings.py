@@ -24,8 +24,8 @@ def session(started: str, *calibration: float) -> Session:
     return Session(started, ("one", "two"), 2, 4, 1e11, calibration, 2.0)
 
 
-def told(folder: Path) -> list[Caution]:
-    """Return the warnings of a run that has every fault there is."""
+def all_cautions(folder: Path) -> list[Caution]:
+    """Return the warnings of a run with every cause."""
     make_run(
         folder,
         NETS,
@@ -63,7 +63,7 @@ def told(folder: Path) -> list[Caution]:
 
 
 def test_every_cause_arises_and_says_what_helps(tmp_path: Path) -> None:
-    found = told(tmp_path / "r")
+    found = all_cautions(tmp_path / "r")
     assert {caution.cause for caution in found} == set(Cause)
     for caution in found:
         assert caution.text.startswith(caution.what)

@@ -29,7 +29,7 @@ def wilson(k: float, n: int) -> tuple[float, float]:
     """
     if n < 1 or not 0 <= k <= n:
         raise ValueError(f"needs 0 <= k <= n and n >= 1, got k={k}, n={n}")
-    share, spread = k / n, Z95 * Z95 / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z95 * sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    fraction, spread = k / n, Z95 * Z95 / n
+    middle = (fraction + spread / 2) / (1 + spread)
+    half = Z95 * sqrt(fraction * (1 - fraction) / n + spread / (4 * n)) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,4 +1,4 @@
-"""One trial's evidence, made of whatever a test says was measured."""
+"""A fixture that builds the evidence of one trial from arrays and record fields."""
 
 from __future__ import annotations
 

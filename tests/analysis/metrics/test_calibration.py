@@ -25,8 +25,8 @@ from bench.analysis.metrics.calibration import (
 Array = np.ndarray[Any, Any]
 
 
-def sure(confidence: list[float]) -> Array:
-    """Two classes, the first always the more probable."""
+def two_classes(confidence: list[float]) -> Array:
+    """Probabilities of two classes, the first always the more probable."""
     return np.array([[c, 1 - c] for c in confidence])
 
 
@@ -35,7 +35,7 @@ def bins_of(labels: Array, probabilities: Array) -> tuple[Bin, ...]:
 
 
 def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> tuple[Array, Array]:
-    """Answers of a model whose probabilities are right, then made too sure by `temperature`."""
+    """Labels and probabilities of a calibrated model, made overconfident by `temperature`."""
     random = np.random.default_rng(seed)
     logits = random.normal(scale=2, size=(count, classes))
     powers = np.exp(logits)
@@ -46,23 +46,23 @@ def simulated(count: int, classes: int, seed: int, temperature: float = 1.0) -> 
 
 def test_calibration_error_by_hand() -> None:
     # Of two images at 90% one is right, |0.9 - 0.5|; of two at 60% both, |0.6 - 1|.
-    bins = bins_of(np.array([0, 1, 0, 0]), sure([0.9, 0.9, 0.6, 0.6]))
+    bins = bins_of(np.array([0, 1, 0, 0]), two_classes([0.9, 0.9, 0.6, 0.6]))
     assert [(b.images, b.confidence, b.accuracy) for b in bins] == [(2, 0.6, 1.0), (2, 0.9, 0.5)]
     assert expected_calibration_error(bins) == pytest.approx(0.4)
     # Three images at 70% and one at 95%, all right: (3 * 0.3 + 0.05) / 4.
-    bins = bins_of(np.zeros(4, int), sure([0.7, 0.7, 0.7, 0.95]))
+    bins = bins_of(np.zeros(4, int), two_classes([0.7, 0.7, 0.7, 0.95]))
     assert expected_calibration_error(bins) == pytest.approx(0.2375)
 
 
 def test_bins_are_fifteenths_and_hold_their_upper_end() -> None:
     edges = [12 / 15, 12 / 15 + 1e-6, 13 / 15, 1.0]
-    assert [b.images for b in bins_of(np.zeros(4, int), sure(edges))] == [1, 2, 1]
+    assert [b.images for b in bins_of(np.zeros(4, int), two_classes(edges))] == [1, 2, 1]
 
 
 @pytest.mark.slow
 def test_chance_by_hand_and_as_simulated() -> None:
-    # Right answers of 100 images at 80% scatter by sqrt(100 * 0.8 * 0.2) = 4.
-    assert chance_ece(sure([0.8] * 100)) == pytest.approx(sqrt(2 / pi) * 4 / 100)
+    # Correct predictions of 100 images at 80% scatter by sqrt(100 * 0.8 * 0.2) = 4.
+    assert chance_ece(two_classes([0.8] * 100)) == pytest.approx(sqrt(2 / pi) * 4 / 100)
     errors, expected = [], []
     for seed in range(200):
         labels, probabilities = simulated(150, 3, seed)
@@ -79,19 +79,19 @@ def test_brier_agrees_with_scikit_learn(classes: int) -> None:
     else:
         expected = ((probabilities - np.eye(classes)[labels]) ** 2).sum() / 200 / 2
     assert brier(labels, probabilities) == pytest.approx(expected)
-    assert brier(np.array([0]), sure([0.7])) == pytest.approx(0.09)
+    assert brier(np.array([0]), two_classes([0.7])) == pytest.approx(0.09)
 
 
 def test_temperature_by_hand() -> None:
     # Always 90% sure and 80% right: ln 9 / T must be ln 4.
     labels = np.array([0] * 80 + [1] * 20)
-    fitted = fit_temperature(labels, sure([0.9] * 100)).value
+    fitted = fit_temperature(labels, two_classes([0.9] * 100)).value
     assert fitted == pytest.approx(log(9) / log(4))
-    assert apply_temperature(sure([0.9]), fitted)[0, 0] == pytest.approx(0.8)
+    assert apply_temperature(two_classes([0.9]), fitted)[0, 0] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(("classes", "temperature"), [(2, 2.5), (4, 2.5), (4, 0.5)])
-def test_scaling_undoes_what_made_a_model_too_sure(classes: int, temperature: float) -> None:
+def test_scaling_corrects_overconfidence(classes: int, temperature: float) -> None:
     labels, probabilities = simulated(5000, classes, 1, temperature)
     fitted = fit_temperature(labels, probabilities).value
     assert fitted == pytest.approx(temperature, rel=0.06)
@@ -101,7 +101,7 @@ def test_scaling_undoes_what_made_a_model_too_sure(classes: int, temperature: fl
     assert expected_calibration_error(bins_of(labels, probabilities)) > 0.05
 
 
-def test_of_any_number_of_images_at_a_time_the_figures_are_the_same(
+def test_figures_do_not_depend_on_the_number_of_images_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     labels, probabilities = simulated(500, 4, 1, 2.5)
@@ -131,20 +131,20 @@ def test_a_sigmoid_is_divided_before_it_is_taken() -> None:
         ([0] * 31 + [1] * 29, 0.6, "uncertain by"),
     ],
 )
-def test_a_temperature_that_cannot_be_known_is_not_given(
+def test_an_undetermined_temperature_is_none(
     labels: list[int], confidence: float, reason: str
 ) -> None:
-    fitted = fit_temperature(np.array(labels), sure([confidence] * len(labels)))
+    fitted = fit_temperature(np.array(labels), two_classes([confidence] * len(labels)))
     assert fitted.value is None
     assert reason in fitted.reason
 
 
 def test_certain_mistakes_are_scaled_too() -> None:
     labels = np.array([0] * 90 + [1] * 10)
-    fitted = fit_temperature(labels, sure([1 - 1e-9] * 100)).value
+    fitted = fit_temperature(labels, two_classes([1 - 1e-9] * 100)).value
     assert fitted == pytest.approx(log(1e9) / log(9))
     # Certain beyond what a number says: no temperature up to the highest makes 90% of it.
-    none = fit_temperature(labels, sure([1.0] * 100))
+    none = fit_temperature(labels, two_classes([1.0] * 100))
     assert (none.value, none.reason) == (None, "10 of 100 validation images wrong, no optimum")
 
 
@@ -152,9 +152,9 @@ def test_metrics_use_validation_for_the_fit_and_test_for_the_figure(make_evidenc
     evidence = make_evidence(
         {
             "validation_labels": [0] * 80 + [1] * 20,
-            "validation_probabilities": sure([0.9] * 100),
+            "validation_probabilities": two_classes([0.9] * 100),
             "test_labels": [0, 0, 0, 1],
-            "test_probabilities": sure([0.9] * 4),
+            "test_probabilities": two_classes([0.9] * 4),
         }
     )
 
@@ -169,7 +169,7 @@ def test_metrics_use_validation_for_the_fit_and_test_for_the_figure(make_evidenc
     assert value("scaled_loss") == pytest.approx(-(3 * log(0.8) + log(0.2)) / 4)
 
 
-def test_nothing_is_said_without_evidence(make_evidence: Any) -> None:
+def test_without_evidence_there_are_no_figures(make_evidence: Any) -> None:
     bare = make_evidence()
     for name in ("ece", "ece_chance", "brier", "temperature", "scaled_loss", "roc_auc"):
         assert METRICS[name].compute(bare) is None

@@ -35,7 +35,7 @@ def test_figures_by_hand(make_evidence: Any) -> None:
     assert METRICS["logistic_accuracy"].compute(evidence) == pytest.approx(1 / 3)
 
 
-def test_nothing_was_fitted(make_evidence: Any) -> None:
+def test_without_probes_there_are_no_figures(make_evidence: Any) -> None:
     evidence = make_evidence(
         {
             "test_labels": [0, 1],

@@ -33,7 +33,7 @@ def test_figures_by_hand(make_evidence: Any) -> None:
     assert METRICS["robust_images"].compute(evidence) == 2
 
 
-def test_nothing_was_asked_for(make_evidence: Any) -> None:
+def test_without_corrupted_images_there_is_no_figure(make_evidence: Any) -> None:
     evidence = make_evidence({"test_labels": [0, 1], "test_probabilities": [[1, 0], [0, 1]]})
     assert robustness(evidence) is None
     assert METRICS["robust_accuracy"].compute(evidence) is None

@@ -17,8 +17,8 @@ def top_five(evidence: Any) -> float | None:
 
 def test_the_true_class_is_among_the_five_most_probable(make_evidence: Any) -> None:
     falling = [0.3, 0.25, 0.2, 0.15, 0.07, 0.03]
-    # Of four images with this answer the true class is the first, the fifth and the sixth; the last
-    # answer says nothing, which is no answer among the best five.
+    # The true class is the first, the fifth and the sixth of three images; in the fourth all are
+    # equally probable, which counts as wrong.
     labels, rows = [0, 4, 5, 0], [falling, falling, falling, [1 / 6] * 6]
     evidence = make_evidence({"test_labels": labels, "test_probabilities": rows}, SIX)
     assert top_five(evidence) == pytest.approx(2 / 4)

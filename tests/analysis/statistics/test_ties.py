@@ -1,4 +1,4 @@
-"""Letters that say of every pair what is known of it, and nothing else."""
+"""Tie letters: two backbones share one exactly if they do not differ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.analysis.statistics.pairwise import tie_groups, tie_letters
         (4, [(0, 1), (2, 3)], ["ab", "cd", "ac", "bd"]),
     ],
 )
-def test_small_ones(count: int, different: list[tuple[int, int]], expected: list[str]) -> None:
+def test_small_cases(count: int, different: list[tuple[int, int]], expected: list[str]) -> None:
     assert tie_letters(count, tie_groups(count, different)) == expected
 
 
