@@ -17,7 +17,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.head_copies import HeadCopies
 from bench.models.network import Network, Tail, build_head, initialise_head
@@ -67,7 +67,7 @@ def _frozen(name: str, size: int) -> tuple[int, float]:
     """Return the number of a backbone's features, and the processor time for those of one image."""
     load_plugins((), ("backbones",))
     network = Network(BACKBONES[name], size)
-    forward = ForwardPassCache(network, current()).get(PIXELS, [FEATURES])
+    forward = ForwardPassCache(network, current_backend()).get(PIXELS, [FEATURES])
     images = np.random.default_rng(0).integers(0, 256, (PASSED, size, size, 3), "uint8")
     predict(forward, StoredRows(images[:BATCH]))
     begun = time.process_time()
@@ -87,7 +87,7 @@ def _training(
     rates = [phase.learning_rate * m for m in rate_multipliers(budget)] if budget > 1 else []
     tail = HeadCopies(head, budget) if rates else Tail(None, head, trains_batchnorm=False)
     tail(keras.Input((features,)))
-    trainer = PhaseTrainer(phase, 0, tail, current(), rates)
+    trainer = PhaseTrainer(phase, 0, tail, current_backend(), rates)
     trainer.compile(rows, BATCH)
 
     def train() -> float:

@@ -25,7 +25,7 @@ from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.execution.plan import choose_backbones
 from bench.inference.measuring.hardware import Calibration
 from bench.inference.measuring.timing import TimedCall, interleave
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.network import Network, build_head
 from bench.protocol import Head
 from bench.registry import load_plugins
@@ -80,7 +80,7 @@ def _calls() -> Calls:
         model = network.classifier(build_head(Head(), network.features_shape, 2))
         shape = (1, backbone.input_size, backbone.input_size, 3)
         image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        calls[backbone.name] = current().forward(model), image
+        calls[backbone.name] = current_backend().forward(model), image
     return calls
 
 

@@ -125,10 +125,10 @@ def _answer(folder: Path) -> None:
     import numpy as np
 
     from bench.inference.measuring.hardware import MatrixChain
-    from bench.models.backends.base import current
+    from bench.models.backends.base import current_backend
     from bench.models.rebuild import rebuild
 
-    backend, run = current(), read_run(folder)
+    backend, run = current_backend(), read_run(folder)
     MatrixChain(side=64, products=1)  # the framework's own start is not the model's
     if sys.platform == "linux":
         # What it freed and kept would be taken again unseen.

@@ -44,9 +44,9 @@ def main() -> None:
     size = record.trial.input_size
     paths = find_images([arguments.folder])[: arguments.images]
 
-    from bench.models.backends.base import current
+    from bench.models.backends.base import current_backend
 
-    backend, model = current(), rebuild(run, record)
+    backend, model = current_backend(), rebuild(run, record)
     bare = backend.forward(model.logits(fold=False))
     folded = backend.forward(model.logits(fold=True))
     empty = np.zeros((BATCH, size, size, 3), "uint8")

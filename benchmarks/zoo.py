@@ -160,7 +160,7 @@ def _times(network: Any) -> dict[str, float]:
     """Time the frozen pass over batches, and the whole model on one image, both compiled."""
     import numpy as np
 
-    from bench.models.backends.base import current
+    from bench.models.backends.base import current_backend
     from bench.models.cuts import FEATURES, PIXELS
     from bench.models.network import build_head
     from bench.protocol import Head
@@ -169,9 +169,9 @@ def _times(network: Any) -> dict[str, float]:
     size = network.input_size
     shape = (FORWARD_BATCH, size, size, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
-    frozen = ForwardPassCache(network, current()).get(PIXELS, [FEATURES])
+    frozen = ForwardPassCache(network, current_backend()).get(PIXELS, [FEATURES])
     head = build_head(Head(output="softmax"), network.features_shape, 2)
-    whole = current().forward(network.classifier(head))
+    whole = current_backend().forward(network.classifier(head))
     return {
         "images_per_second": FORWARD_BATCH / _median(lambda: frozen(pixels), 1),
         "latency_ms": 1e3 * _median(lambda: whole(pixels[:1]), QUERIES),

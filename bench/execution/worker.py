@@ -158,11 +158,11 @@ def _run_job_and_exit(orders: _Orders, pipe: _EventPipe, imports: ImportTime) ->
 
 def _run_job(orders: _Orders, pipe: _EventPipe, imports: ImportTime) -> None:
     """Follow the parent's orders until one job is done."""
-    from bench.models.backends.base import current
+    from bench.models.backends.base import current_backend
     from bench.training.trial import run_trials
 
     while "job" not in (order := orders.next()):
-        pipe.line(current().device().kind)
+        pipe.line(current_backend().device().kind)
     pipe.line("begun")
     with Path(order["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)

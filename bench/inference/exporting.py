@@ -21,7 +21,7 @@ from bench.inference import model_card
 from bench.inference.export import EXPORT_FORMATS, About
 from bench.inference.measuring.timing import predict_all
 from bench.inference.runtimes import Call
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.models.rebuild import TrainedModel, build_ensemble
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun
@@ -114,7 +114,7 @@ class ExpectedPredictions:
         self._images, self._recorded = _images_to_compare(run, evidence, store)
         plain = evidence.record.trial.settings.precision == "float32"
         self._tie = TIE if plain else TIE_IN_HALF_PRECISION
-        forward = current().forward(model)
+        forward = current_backend().forward(model)
         self._expected = predict_all(lambda batch: forward(batch)[0], self._images)
 
     def check(self, call: Call) -> str:

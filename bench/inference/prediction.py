@@ -23,7 +23,7 @@ from bench.data.decode import BadImageError, Pixels, decode, decode_in_threads, 
 from bench.data.sources.folder import filter_images, read_file, to_printable, walk_files
 from bench.errors import NotRankedError, UsageError
 from bench.inference.heatmaps import Overlays
-from bench.models.backends.base import Array, Forward, current
+from bench.models.backends.base import Array, Forward, current_backend
 from bench.models.rebuild import find_record, load_trained
 from bench.storage.arrays import sort_best_first
 from bench.storage.records import StoredRun
@@ -122,7 +122,7 @@ def predict(
         members = []
         for record in model.members:
             trained = load_trained(model.run, record)
-            backend = current()
+            backend = current_backend()
             whole = trained.logits(fold=True, maps=overlays is not None)
             members.append((record.trial.input_size, backend.forward(whole)))
             draw = None if overlays is None else partial(overlays.write, trained)

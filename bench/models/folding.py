@@ -31,7 +31,7 @@ from bench.system.ablation import is_enabled
 Convolve = Callable[..., Any]
 
 
-def folded(model: Any, depthwise: Convolve = ops.depthwise_conv) -> Any:
+def fold_batchnorm(model: Any, depthwise: Convolve = ops.depthwise_conv) -> Any:
     """Return an equivalent model that shares the weights, with foldable BatchNorm folded and
     depthwise convolutions computed by `depthwise`."""
     if not is_enabled("folding"):

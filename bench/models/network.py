@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.models.cuts import FEATURES, PIXELS, as_list, cut_for, operation_labels, trained_layers
 from bench.models.published import IMAGENET, application_name
 from bench.protocol import Head, Phase
@@ -43,7 +43,7 @@ class Network:
         self.precision: str = keras.config.dtype_policy().name  # of every layer built here
         seed_initializers(keras.backend.backend(), RANDOM_WEIGHTS_SEED)
         shape = (input_size, input_size, 3)
-        with current().building():
+        with current_backend().building_context():
             self.base = network_builder(backbone)(
                 input_shape=shape, include_top=False, weights=None
             )
@@ -77,7 +77,7 @@ class Network:
         value = self.preprocess(start) if source == PIXELS else start
         inner_input = self.base.input if source == PIXELS else self._tensor(source)
         inner = keras.Model(inner_input, [self._tensor(target) for target in targets])
-        inner = current().faster(inner) if fold else inner
+        inner = current_backend().optimise(inner) if fold else inner
         outputs = [
             self.pool(v) if target == FEATURES else v
             for v, target in zip(as_list(inner(value)), targets, strict=True)
@@ -203,7 +203,7 @@ def build_head(head: Head, features_shape: tuple[int, ...], classes: int) -> Any
         # is never seeded.
         stack.append(layers.Dropout(head.dropout, seed=0))
     stack.append(layers.Dense(units, dtype="float32"))  # logits are float32 in every precision
-    with current().building():
+    with current_backend().building_context():
         return keras.Sequential(stack, name="head")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, UnknownNameError, UsageError, WeightsError
 from bench.models import weights
-from bench.models.backends.base import start
+from bench.models.backends.base import start_backend
 from bench.models.code_digest import code_digest
 from bench.registry import BACKBONES
 from bench.storage.arrays import (
@@ -184,7 +184,7 @@ def load_trained(
     installed.
     """
     with hide_packages(*UNUSED_BY_WORKERS):
-        start(keras_backend_of(record))
+        start_backend(keras_backend_of(record))
         return rebuild(run, record, precision)
 
 

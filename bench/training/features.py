@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.data import pixels
 from bench.data.listing import digest_lines
-from bench.models.backends.base import Array, Forward, current
+from bench.models.backends.base import Array, Forward, current_backend
 from bench.models.cuts import FEATURES, PIXELS
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
@@ -86,7 +86,7 @@ class FrozenFeatures:
         assert weights is not None  # it finished
         cached = trial.settings.cache
         return cls(
-            ForwardPassCache(network, current()),
+            ForwardPassCache(network, current_backend()),
             fingerprint(network, weights.sha256) if cached else "",
             {split: pixels.get_entry(dataset, split, trial.input_size, store) for split in SPLITS},
             store if cached else None,

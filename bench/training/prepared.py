@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.errors import TrialError
 from bench.models import weights
-from bench.models.backends.accumulating import accumulating
-from bench.models.backends.base import Backend, DeviceInfo, Forward, current
+from bench.models.backends.accumulating import accumulate_gradients
+from bench.models.backends.base import Backend, DeviceInfo, Forward, current_backend
 from bench.models.code_digest import code_digest
 from bench.models.cuts import PIXELS, stage_ends
 from bench.models.fingerprint import fingerprint
@@ -68,9 +68,9 @@ class PreparedModel:
 def prepare_model(job: Job) -> PreparedModel:
     """Build the network that the job trains, on the requested device."""
     trial, protocol = job.trials[0], job.protocol
-    settings, backend = trial.settings, current()
+    settings, backend = trial.settings, current_backend()
     if job.accumulation > 1:
-        backend = accumulating(backend, job.accumulation, job.step_images)
+        backend = accumulate_gradients(backend, job.accumulation, job.step_images)
     device = _select_device(backend, settings)
     keras.config.set_dtype_policy(settings.precision)
     start = time.perf_counter()

@@ -44,8 +44,8 @@ OF_ONE_CALL = ("out", "minutes", "backbones", "no_torch")  # options that may di
 REFERENCE = ROOT / "results" / "reference"
 PROBE = """
 import json
-from bench.models.backends.base import current
-device = current().device()
+from bench.models.backends.base import current_backend
+device = current_backend().device()
 print(json.dumps([device.kind, device.name, device.framework]))
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.models.folding import folded
+from bench.models.folding import fold_batchnorm
 from bench.system.ablation import OPTIMISATIONS, VARIABLE, disabled_optimisations, is_enabled
 from bench.system.frameworks import disable_gc, hide_packages
 from bench.training import rows
@@ -37,9 +37,9 @@ def test_without_folding_the_network_stays_as_it_is(monkeypatch: pytest.MonkeyPa
     start = keras.Input((8, 8, 3))
     convolved = keras.layers.Conv2D(4, 3)(start)
     model = keras.Model(start, keras.layers.BatchNormalization()(convolved))
-    assert folded(model) is not model
+    assert fold_batchnorm(model) is not model
     monkeypatch.setenv(VARIABLE, "folding")
-    assert folded(model) is model
+    assert fold_batchnorm(model) is model
 
 
 def test_without_lean_imports_nothing_is_hidden_or_left_uncollected(

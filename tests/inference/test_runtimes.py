@@ -19,7 +19,7 @@ from bench.errors import TrialError, UnknownNameError, UsageError
 from bench.execution.check.subject import calibrate_batchnorm
 from bench.inference.measuring.timing import deploy, predict_all
 from bench.inference.runtimes import RUNTIMES, ModelSource, choose_runtimes, unavailable_runtimes
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.network import Network, build_head, count_macs, initialise_head
 from bench.protocol import Head
 
@@ -41,7 +41,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def expected(model: Any) -> Any:
-    found = predict_all(lambda x: current().forward(model)(x)[0], IMAGES)
+    found = predict_all(lambda x: current_backend().forward(model)(x)[0], IMAGES)
     assert found.shape == (19, 2)
     assert np.ptp(found[:, 0]) > 0.01  # or all models would agree
     return found
@@ -80,7 +80,7 @@ def test_what_convnext_is_made_of(name: str, tmp_path: Path) -> None:
     x = layers.Conv2D(8, 2, strides=2)(layers.Rescaling(1 / 64, offset=-2.0)(image))
     x = layers.GlobalAveragePooling2D()(block(x))
     model = keras.Model(image, layers.Dense(2, activation="softmax")(x))
-    expected = predict_all(lambda x: current().forward(model)(x)[0], IMAGES)
+    expected = predict_all(lambda x: current_backend().forward(model)(x)[0], IMAGES)
     made = deploy(runtime, ModelSource(model, IMAGES, tmp_path, 1), IMAGES, expected)
     assert np.abs(predict_all(made.call, IMAGES) - expected).max() < EXACT
 

@@ -9,8 +9,8 @@ import pytest
 import tiny
 from workbench import train_tail
 
-from bench.models.backends.accumulating import accumulating
-from bench.models.backends.base import current
+from bench.models.backends.accumulating import accumulate_gradients
+from bench.models.backends.base import current_backend
 from bench.models.network import Network, snapshot
 from bench.protocol import Phase, Unfreeze
 
@@ -27,8 +27,10 @@ def test_accumulated_training_gives_the_weights_of_whole_batches(optimizer: str)
     rate = {"adam": 1e-4, "sgd": 1e-1}[optimizer]
     phase = replace(PHASE, optimizer=optimizer, learning_rate=rate)  # type: ignore[arg-type]
     start = snapshot(Network(tiny.TINY, tiny.SIZE).base.weights)
-    whole = train_tail(current(), phase, IMAGES, BATCH)
-    parted = train_tail(accumulating(current(), 4, BATCH // 4), phase, IMAGES, BATCH)
+    whole = train_tail(current_backend(), phase, IMAGES, BATCH)
+    parted = train_tail(
+        accumulate_gradients(current_backend(), 4, BATCH // 4), phase, IMAGES, BATCH
+    )
     for one, other in zip(whole.weights, parted.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
     np.testing.assert_allclose(whole.batch_losses, parted.batch_losses, rtol=1e-5)

@@ -11,7 +11,7 @@ import tiny
 from workbench import job_of
 
 from bench.errors import TrialError
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.models.fingerprint import fingerprint
 from bench.models.network import Network
 from bench.storage.cache import Store
@@ -29,7 +29,7 @@ def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
     pixels, _ = tiny.images(4, seed=1)
     entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
     frozen = FrozenFeatures(
-        ForwardPassCache(network, current()), fingerprint(network, "w"), entries, store
+        ForwardPassCache(network, current_backend()), fingerprint(network, "w"), entries, store
     )
     rows = frozen.rows("test", PLAIN, ["features"], lambda done, total: None)["features"]
     return rows.take(np.arange(4)), bool(frozen.pass_times.reused)

@@ -11,8 +11,8 @@ import pytest
 import tiny
 from keras import layers
 
-from bench.models.backends.base import current
-from bench.models.folding import folded
+from bench.models.backends.base import current_backend
+from bench.models.folding import fold_batchnorm
 from bench.models.network import Network, build_head, initialise_head, weighted_loss
 from bench.protocol import Head, Phase, Unfreeze
 
@@ -26,13 +26,13 @@ def test_folded_values_by_hand() -> None:
     model.get_layer("conv").set_weights([np.full((1, 1, 1, 1), 3.0), np.array([1.0])])
     # gamma 2, beta 5, mean 4, variance 4: (3x + 1 - 4) / 2 * 2 + 5 = 3x + 2
     model.get_layer("norm").set_weights([np.array([v]) for v in (2.0, 5.0, 4.0, 4.0)])
-    both = folded(model)
-    output = current().forward(both)(np.full((1, 1, 1, 1), 10.0, "float32"))[0]
+    both = fold_batchnorm(model)
+    output = current_backend().forward(both)(np.full((1, 1, 1, 1), 10.0, "float32"))[0]
     assert output.item() == 32.0
     assert "conv" not in {layer.name for layer in both.layers}
     # The weights are shared: what is loaded later is seen.
     model.get_layer("norm").set_weights([np.array([v]) for v in (0.0, 7.0, 4.0, 4.0)])
-    output = current().forward(both)(np.full((1, 1, 1, 1), 10.0, "float32"))[0]
+    output = current_backend().forward(both)(np.full((1, 1, 1, 1), 10.0, "float32"))[0]
     assert output.item() == 7.0
 
 
@@ -52,10 +52,10 @@ def test_a_convolution_with_one_group_per_channel_becomes_depthwise(
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.uniform(-1, 1, weight.shape))
-    both = folded(model)
+    both = fold_batchnorm(model)
     assert [layer.name for layer in both.layers][1:] == ["conv_depthwise"]
     pixels = rng.uniform(size=(4, 12, 12, 3)).astype("float32")
-    expected, found = (current().forward(one)(pixels)[0] for one in (model, both))
+    expected, found = (current_backend().forward(one)(pixels)[0] for one in (model, both))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -65,7 +65,7 @@ def test_a_folded_network_and_its_submodels_give_the_same_values() -> None:
     for weight in network.base.weights:
         weight.assign(rng.uniform(0.5, 1.5, weight.shape))
     pixels, _ = tiny.images(8, seed=0)
-    backend = current()
+    backend = current_backend()
     cuts = ["one_add", "two_add", "features"]
     plain = backend.forward(network.between("pixels", cuts))(pixels)
     fold = backend.forward(network.between("pixels", cuts, fold=True))(pixels)
@@ -96,11 +96,11 @@ def test_zero_padding_is_dropped_where_same_padding_is_equal(
     kind = layers.DepthwiseConv2D if depthwise else partial(layers.Conv2D, 3)
     x = kind(kernel_size=kernel, strides=stride, name="conv")(x)
     model = keras.Model(image, layers.BatchNormalization(name="norm")(x))
-    both = folded(model)
+    both = fold_batchnorm(model)
     assert same == ("zeros" not in {layer.name for layer in both.layers})
     assert both.output_shape == model.output_shape
     pixels = np.random.default_rng(0).random((4, side, side, 2), "float32")
-    forward = current().forward
+    forward = current_backend().forward
     np.testing.assert_allclose(
         forward(both)(pixels)[0], forward(model)(pixels)[0], rtol=1e-5, atol=1e-5
     )
@@ -112,7 +112,7 @@ def test_zero_padding_with_another_consumer_stays() -> None:
     x = layers.Conv2D(2, 3, strides=2, name="conv")(zeros)
     norm = layers.BatchNormalization(name="norm")(x)
     model = keras.Model(image, [norm, zeros])
-    names = {layer.name for layer in folded(model).layers}
+    names = {layer.name for layer in fold_batchnorm(model).layers}
     assert "zeros" in names
     assert "conv" not in names
 
@@ -124,11 +124,11 @@ def test_unfoldable_pairs_stay() -> None:
     active = layers.Conv2D(2, 1, activation="relu", name="active")(norm)
     after = layers.BatchNormalization(name="after")(active)
     model = keras.Model(image, layers.Add(name="end")([after, seen_twice]))
-    kept = {layer.name for layer in folded(model).layers}
+    kept = {layer.name for layer in fold_batchnorm(model).layers}
     assert {"seen_twice", "norm", "active", "after"} <= kept
     # A convolution that is itself asked for stays as well.
     cut = keras.Model(image, [seen_twice, norm])
-    assert {"seen_twice", "norm"} <= {layer.name for layer in folded(cut).layers}
+    assert {"seen_twice", "norm"} <= {layer.name for layer in fold_batchnorm(cut).layers}
 
 
 def test_a_folded_tail_trains_as_the_plain_one() -> None:
@@ -136,7 +136,7 @@ def test_a_folded_tail_trains_as_the_plain_one() -> None:
     phase = Phase("fine-tune", epochs=1, learning_rate=0.01, unfreeze=Unfreeze("stages", 1))
     pixels, labels = tiny.images(8, seed=0)
     weight = np.ones(8, "float32")
-    backend = current()
+    backend = current_backend()
 
     def trained(fold: bool) -> list[np.ndarray]:
         network = Network(tiny.TINY, tiny.SIZE)

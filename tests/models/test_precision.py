@@ -15,7 +15,7 @@ from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.analysis.facts import facts
 from bench.analysis.findings import find
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.network import Network, build_head, initialise_head, weighted_loss
 from bench.models.rebuild import rebuild
 from bench.protocol import Head, Phase, Unfreeze
@@ -92,7 +92,7 @@ def test_each_precision_has_its_own_trial_key_and_activations(trained: dict[str,
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_folding_rounds_no_more_than_the_plain_network(precision: Precision) -> None:
     pixels, _ = tiny.images(8, seed=0)
-    forward = current().forward
+    forward = current_backend().forward
 
     def features(precision: Precision, fold: bool) -> np.ndarray:
         made = network(precision).between("pixels", ["features"], fold=fold)
@@ -120,7 +120,7 @@ def test_small_gradients_survive_float16() -> None:
     A rate of 1e7 makes the update that of the loss itself at a rate of 1."""
     pixels, labels = tiny.images(8, seed=0)
     phase = Phase("fine-tune", 1, 1e7, optimizer="sgd", unfreeze=Unfreeze("stages", 1))
-    backend = current()
+    backend = current_backend()
 
     def update(precision: Precision) -> np.ndarray:
         made = network(precision)

@@ -16,7 +16,7 @@ from synthetic import write_records
 
 from bench.errors import BenchError, WeightsError
 from bench.execution.run_meta import RunInputs
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.rebuild import code_warning, find_record, rebuild
 from bench.models.weights import SENT_FOLDER, digest
 from bench.registry import BACKBONES
@@ -117,11 +117,11 @@ def test_the_rebuilt_model_predicts_what_the_record_says(trained_run: Path) -> N
     images = np.stack([np.asarray(Image.open(data / name)) for name in ids])
     model = rebuild(run, record)
     for fold in (False, True):
-        logits = current().forward(model.logits(fold=fold))(images)[0]
+        logits = current_backend().forward(model.logits(fold=fold))(images)[0]
         np.testing.assert_allclose(
             logits_to_probabilities(logits), evidence.arrays["test_probabilities"], atol=1e-5
         )
-    whole = current().forward(model.classifier())(images)[0]
+    whole = current_backend().forward(model.classifier())(images)[0]
     np.testing.assert_allclose(whole, evidence.arrays["test_probabilities"], atol=1e-5)
 
 

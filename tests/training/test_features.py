@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from bench.models.backends.base import Array, Forward, current
+from bench.models.backends.base import Array, Forward, current_backend
 from bench.models.network import Network
 from bench.storage.cache import Store
 from bench.training import features
@@ -25,7 +25,7 @@ COUNT = 5
 
 @pytest.fixture(scope="module")
 def passes() -> ForwardPassCache:
-    return ForwardPassCache(Network(tiny.TINY, tiny.SIZE), current())
+    return ForwardPassCache(Network(tiny.TINY, tiny.SIZE), current_backend())
 
 
 def _frozen(
@@ -92,7 +92,7 @@ def test_pooled_features_have_one_value_per_channel_with_any_head_pooling(
     passes: ForwardPassCache, store: Store
 ) -> None:
     averaged = _frozen(passes, store, store)
-    flat = ForwardPassCache(Network(tiny.TINY, tiny.SIZE, "flatten"), current())
+    flat = ForwardPassCache(Network(tiny.TINY, tiny.SIZE, "flatten"), current_backend())
     flat.network.base.set_weights(passes.network.base.get_weights())
     found = averaged.pooled("train", lambda done, total: None)
     assert found.shape == (COUNT, 8)

@@ -15,7 +15,7 @@ import tiny
 from keras import layers
 from workbench import watch_losses
 
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.models.network import (
     Network,
     build_head,
@@ -44,7 +44,7 @@ class Training:
     """One phase of a network, built and compiled once for all seeds, as in a trial."""
 
     def __init__(self, phase: Phase, store: Store) -> None:
-        self.phase, self.store, self.backend = phase, store, current()
+        self.phase, self.store, self.backend = phase, store, current_backend()
         self.network = Network(tiny.TINY, tiny.SIZE)
         pixels, self.labels = tiny.images(30, seed=1)
         val_pixels, self.val_labels = tiny.images(10, seed=2)

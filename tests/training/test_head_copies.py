@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from workbench import watch_losses
 
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.protocol import EarlyStopping, Head, Optimizer, Phase
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def test_each_copy_trains_as_if_alone(
     copies.copy_from(built)
     # PyTorch clears the gradients of one of several variables of a path only.
     assert len({variable.path for variable in copies.weights}) == len(copies.weights)
-    together, all_losses = trained(PhaseTrainer(phase, 0, copies, current(), rates))
+    together, all_losses = trained(PhaseTrainer(phase, 0, copies, current_backend(), rates))
     weights = [snapshot(own) for own in copies.weights_per_copy()]
 
     tail = Tail(None, built, trains_batchnorm=False)
     tail(keras.Input((FEATURES,)))
-    one_by_one = PhaseTrainer(phase, 0, tail, current())
+    one_by_one = PhaseTrainer(phase, 0, tail, current_backend())
     lengths = set()
     for copy, rate in enumerate(rates):
         initialise_head(built, 3)

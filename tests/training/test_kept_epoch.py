@@ -11,7 +11,7 @@ import workbench
 from msgspec import convert
 from workbench import train_tail
 
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.protocol import EarlyStopping, Phase, Unfreeze
 from bench.storage.cache import Store
 from bench.types import Epoch, PhaseResult, Validation
@@ -26,8 +26,8 @@ def phase(rate: float, epochs: int = 2, stopping: EarlyStopping | None = STOPPIN
 
 
 def test_a_phase_that_only_makes_it_worse_keeps_the_initial_weights() -> None:
-    before = train_tail(current(), phase(1e-9, epochs=1, stopping=None), 16, 8)
-    worse = train_tail(current(), phase(50.0), 16, 8)
+    before = train_tail(current_backend(), phase(1e-9, epochs=1, stopping=None), 16, 8)
+    worse = train_tail(current_backend(), phase(50.0), 16, 8)
     for kept, start in zip(worse.weights, before.weights, strict=True):
         np.testing.assert_allclose(kept, start, atol=1e-6)
     tracker = worse.tracker
@@ -40,12 +40,12 @@ def test_a_phase_that_only_makes_it_worse_keeps_the_initial_weights() -> None:
 
 
 def test_a_best_epoch_that_is_the_last_allowed_is_at_limit() -> None:
-    tracker = train_tail(current(), phase(1e-3), 16, 8).tracker
+    tracker = train_tail(current_backend(), phase(1e-3), 16, 8).tracker
     assert (tracker.best_epoch, tracker.at_limit, tracker.stopped_early) == (2, True, False)
 
 
 def test_without_early_stopping_the_last_epoch_is_kept_and_not_at_limit() -> None:
-    tracker = train_tail(current(), phase(50.0, stopping=None), 16, 8).tracker
+    tracker = train_tail(current_backend(), phase(50.0, stopping=None), 16, 8).tracker
     assert (tracker.best_epoch, tracker.at_limit, tracker.start) == (2, False, None)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from workbench import train_tail
 
-from bench.models.backends.base import Array, Forward, TrainStep, current
+from bench.models.backends.base import Array, Forward, TrainStep, current_backend
 from bench.protocol import Phase, Unfreeze
 from bench.training.rows import StoredRows, predict
 
@@ -47,7 +47,7 @@ class _Watched:
     def __init__(self, *, any_size: bool) -> None:
         self.trained: list[int] = []
         self.answered: list[int] = []
-        inner = current()
+        inner = current_backend()
 
         def forward(model: Any) -> Forward:
             return _Seen(inner.forward(model), self.answered, any_size=any_size)
@@ -90,7 +90,7 @@ def test_one_trace_serves_batches_of_any_size() -> None:
             return x
 
     model = keras.Model(image, keras.layers.Dense(2)(Counted()(image)))
-    step = current().train_step(
+    step = current_backend().train_step(
         model, keras.optimizers.SGD(0.1), lambda y, logits, weight: keras.ops.mean(logits)
     )
     x, y, weight = np.ones((8, 4), "float32"), np.zeros(8, "int32"), np.ones(8, "float32")

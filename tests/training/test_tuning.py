@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import log_loss
 from workbench import PROTOCOL, SETTINGS, make_dataset, run, with_rate
 
-from bench.models.backends.base import TrainStep, current
+from bench.models.backends.base import TrainStep, current_backend
 from bench.protocol import Phase, TrainingProtocol, Unfreeze
 from bench.storage.cache import Store
 from bench.training.tuning import best_rate, rate_multipliers
@@ -93,7 +93,7 @@ def test_every_rate_is_recorded_as_a_protocol_with_that_rate_would_train(
 def test_other_rates_need_no_compilation(
     dataset: Dataset, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = current()
+    backend = current_backend()
     made = []
 
     def counted(*arguments: Any) -> TrainStep:
@@ -101,7 +101,7 @@ def test_other_rates_need_no_compilation(
         return backend.train_step(*arguments)
 
     counting = replace(backend, train_step=counted)
-    monkeypatch.setattr("bench.training.prepared.current", lambda: counting)
+    monkeypatch.setattr("bench.training.prepared.current_backend", lambda: counting)
     (evidence,), _ = run(dataset, store, tmp_path / "r", settings=replace(SETTINGS, tune=4))
     assert len(made) == len(PROTOCOL.phases)
     compiled = [[p.compile_seconds > 0 for p in rate.phases] for rate in evidence.record.tuning]

@@ -52,9 +52,9 @@ def check_all(
     console: Console, backbones: Iterable[Backbone], debug: bool, *, json: bool = False
 ) -> int:
     """Check backbones and print the results; return the number of backbones with failed checks."""
-    from bench.models.backends.base import start
+    from bench.models.backends.base import start_backend
 
-    start()
+    start_backend()
     # TensorFlow warns of functions that are compiled repeatedly, which checks cannot avoid.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from bench.execution.check import cautions, run_checks

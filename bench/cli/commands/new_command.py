@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.cli.commands.check_command import check_all
-    from bench.models.backends.base import start
+    from bench.models.backends.base import start_backend
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for error in load_plugins((), arguments.packages):
@@ -65,7 +65,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"backbone {arguments.name!r} exists already; choose another name.")
     if path.exists():
         raise UsageError(f"{path} exists already; remove it, or give another --output.")
-    start()
+    start_backend()
     text = _plugin_code(_declaration(arguments))
     with path.open("x", encoding="utf-8") as file:  # "x": never overwrite a file
         file.write(text)

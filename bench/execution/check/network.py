@@ -106,7 +106,7 @@ def check_save(subject: Subject) -> str:
 
 def _save_and_load(subject: Subject, path: Path) -> Any:
     try:
-        with suppress_stderr(), subject.backend.building():
+        with suppress_stderr(), subject.backend.building_context():
             subject.classifier.save(path)  # imports TensorFlow, even on other backends
             return keras.models.load_model(path, compile=False)
     except Exception as error:

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from bench.errors import BenchError, CheckError
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.models.cuts import PIXELS, as_list, operation_labels, stage_ends
 from bench.models.network import Network, batchnorms, build_head, initialise_head, network_builder
 from bench.protocol import Head, Phase
@@ -33,7 +33,7 @@ class Subject:
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self.backend = current()
+        self.backend = current_backend()
         self._guarded = replace(
             backbone,
             build=partial(_build, backbone),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.execution.executors import EXECUTORS, Executor, ExecutorKind
-from bench.models.backends.base import start
+from bench.models.backends.base import start_backend
 from bench.training.events import Listener
 from bench.training.job import Job
 
@@ -12,7 +12,7 @@ class Inline(Executor):
     """Runs jobs in the current process: a crash ends the run, a debugger sees everything."""
 
     def run(self, job: Job, listener: Listener) -> None:
-        start()
+        start_backend()
         if job.task == "measure":
             from bench.inference.measuring.stage import measure
 

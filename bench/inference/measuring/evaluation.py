@@ -25,7 +25,7 @@ from bench.inference.measuring.pending import (
     soup_needed,
 )
 from bench.inference.measuring.recorded import with_arrays, with_seconds
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 from bench.models.network import build_head, snapshot
 from bench.models.rebuild import TrainedModel, assign_weights, build_pretrained, rebuild
 from bench.storage.arrays import TrainedWeights, average_weights, read_trained, weights_path
@@ -97,7 +97,7 @@ def evaluate_corrupted(
     """Rebuild a trial's model from its kept weights; add its predictions for corrupted images."""
     begun = time.perf_counter()
     (record,) = records
-    backend = current()
+    backend = current_backend()
     model = rebuild(run, record)
     forward = backend.forward(model.logits(fold=True))
 
@@ -207,7 +207,7 @@ class _AveragedModel:
         self, run: StoredRun, record: Record, job: Job, store: Store, progress: OnRows
     ) -> None:
         self.record, self.network = record, build_pretrained(run, record)
-        protocol, backend = job.protocol, current()
+        protocol, backend = job.protocol, current_backend()
         classes = len(job.dataset.classes)
         self.head = build_head(protocol.head, self.network.features_shape, classes)
         self.before = snapshot(self.network.base.weights)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 
 PEAK = {"cpu": (1024, 8), "gpu": (8192, 32)}  # side of the matrices, and number of products
 CALIBRATION = {"cpu": (512, 8), "gpu": (4096, 8)}
@@ -30,11 +30,11 @@ class MatrixChain:
         kernel = keras.initializers.RandomNormal(0.0, side**-0.5, seed=0)
         product = layers.Dense(side, use_bias=False, kernel_initializer=kernel)
         value = start
-        with current().building():
+        with current_backend().building_context():
             for _ in range(products):
                 value = product(value)
         # Return one number per row: the time must not include copying the product.
-        self._forward = current().forward(keras.Model(start, ops.mean(value, axis=1)))
+        self._forward = current_backend().forward(keras.Model(start, ops.mean(value, axis=1)))
         self._rows = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
         self.operations = 2.0 * side**3 * products
         self._forward(self._rows)
@@ -51,7 +51,7 @@ class MatrixChain:
 
 def best_matrix_rate() -> float:
     """Return the best speed of a few repeats, in floating-point operations per second."""
-    chain = MatrixChain(*PEAK[current().device().kind])
+    chain = MatrixChain(*PEAK[current_backend().device().kind])
     return chain.operations / min(chain.seconds())
 
 
@@ -59,7 +59,7 @@ class Calibration:
     """A fixed computation, timed before, between and after the rounds; `samples` are seconds."""
 
     def __init__(self) -> None:
-        self._chain = MatrixChain(*CALIBRATION[current().device().kind])
+        self._chain = MatrixChain(*CALIBRATION[current_backend().device().kind])
         self.samples: list[float] = []
 
     def sample(self) -> None:

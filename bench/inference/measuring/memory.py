@@ -30,7 +30,7 @@ import numpy as np
 import psutil
 
 from bench.inference.runtimes import RUNTIMES, ModelSource
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.rebuild import rebuild
 from bench.storage.records import read_run
 from bench.system.memory import peak_memory, reset_peak
@@ -72,7 +72,7 @@ def measure_inference(
         model = None if runtime.artefact else rebuild(run, record).classifier()
         call = runtime.load(ModelSource(model, image[:0], artefacts, threads))
         call(image)
-    return MemoryUse(grown.nbytes, None if runtime.artefact else current().memory_peak())
+    return MemoryUse(grown.nbytes, None if runtime.artefact else current_backend().memory_peak())
 
 
 @dataclass

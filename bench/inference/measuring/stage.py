@@ -44,7 +44,7 @@ from bench.inference.measuring.timing import (
     prepare_calls,
 )
 from bench.inference.runtimes import ModelSource, Runtime, choose_runtimes
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.rebuild import TrainedModel, rebuild
 from bench.storage.arrays import artefact_folder
 from bench.storage.cache import Store
@@ -74,7 +74,7 @@ class _Stage:
         self.folder = Path(job.folder)
         self.settings, self.measuring = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
-        self.device = current().device()
+        self.device = current_backend().device()
         self.threads = self.settings.threads or available_cores()
         self.runtimes = choose_runtimes(self.measuring.runtimes)
         self.store = Store(Path(job.store), job.store_limit_bytes)

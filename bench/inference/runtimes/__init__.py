@@ -107,9 +107,9 @@ def frozen_graph(model: Any) -> Any:
 
 def keras_call(model: Any) -> Call:
     """Return the prediction function of a Keras model, compiled by its backend."""
-    from bench.models.backends.base import current
+    from bench.models.backends.base import current_backend
 
-    forward = current().forward(model)
+    forward = current_backend().forward(model)
     return lambda images: forward(images)[0]
 
 

@@ -24,7 +24,7 @@ from bench.models.backends.base import (
 )
 
 
-def accumulating(backend: Backend, parts: int, images: int) -> Backend:
+def accumulate_gradients(backend: Backend, parts: int, images: int) -> Backend:
     """Wrap a backend: inference divides batches into `parts`, training into `images` at a time."""
 
     def forward(model: Any) -> Forward:

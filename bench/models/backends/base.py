@@ -96,12 +96,12 @@ class GradientStep(Step, Protocol):
 class Backend:
     """The functions of one Keras backend."""
 
-    faster: Callable[[Any], Any]
+    optimise: Callable[[Any], Any]
     """Return an equivalent model that shares the weights and is faster on this backend. Used in
     training and prediction, not for the models whose latency is measured."""
     adam: Any
     """The Adam class: that of Keras, or a faster one with the same updates."""
-    building: Callable[[], AbstractContextManager[None]]
+    building_context: Callable[[], AbstractContextManager[None]]
     """Return the context manager in which networks are built."""
     forward: Callable[[Any], Forward]
     """Build the forward pass of a model."""
@@ -116,7 +116,7 @@ class Backend:
     """Make operations deterministic for the rest of the process."""
 
 
-def current() -> Backend:
+def current_backend() -> Backend:
     """Return the `Backend` that Keras runs on in this process."""
     import keras
 
@@ -127,17 +127,17 @@ def current() -> Backend:
     return cast(Backend, module.BACKEND)
 
 
-def start(preferred: str = "") -> Backend:
+def start_backend(preferred: str = "") -> Backend:
     """Import Keras and the framework, suppressing their output, and return the backend.
 
     It is `preferred`, unless the user names another or it is not installed.
     """
     set_framework_defaults(preferred)
     with suppress_stderr():
-        return current()
+        return current_backend()
 
 
-def correct(labels: Any, logits: Any, weights: Any) -> Any:
+def count_correct(labels: Any, logits: Any, weights: Any) -> Any:
     """Return the weighted number of correctly classified images as a backend tensor.
 
     For logits of several copies of a head (images x copies x units), return one number per copy.
@@ -154,6 +154,6 @@ def correct(labels: Any, logits: Any, weights: Any) -> Any:
     return ops.sum(is_correct * weights, axis=0)
 
 
-def host(values: Any) -> list[Array]:
+def to_numpy(values: Any) -> list[Array]:
     """Return backend outputs (one tensor or a list) as NumPy arrays."""
     return [np.asarray(item) for item in as_list(values)]

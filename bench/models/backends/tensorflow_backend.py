@@ -15,8 +15,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct, host
-from bench.models.folding import folded
+from bench.models.backends.base import (
+    Array,
+    Backend,
+    DeviceInfo,
+    LossFunction,
+    count_correct,
+    to_numpy,
+)
+from bench.models.folding import fold_batchnorm
 
 # XLA is always off: it is up to 14 times slower for depthwise convolutions on a CPU, and is timed
 # as a runtime of its own. Autograph has nothing to rewrite in Keras layers.
@@ -50,7 +57,7 @@ class _Forward:
         self._function(batch)
 
     def __call__(self, batch: Array) -> list[Array]:
-        return host(self._function(batch)(tf.convert_to_tensor(batch)))
+        return to_numpy(self._function(batch)(tf.convert_to_tensor(batch)))
 
     def _function(self, batch: Array) -> Any:
         image = batch.shape[1:], batch.dtype
@@ -85,7 +92,7 @@ class _Step:
             value = value * share[0] if share else value
             scaled = self._optimizer.scale_loss(value)
         gradients = tape.gradient(scaled, [variable.value for variable in self._variables])
-        return gradients, tf.stack([value, correct(y, logits, weight)])
+        return gradients, tf.stack([value, count_correct(y, logits, weight)])
 
 
 class _TrainStep(_Step):
@@ -185,9 +192,9 @@ def _memory_peak() -> int | None:
 
 
 BACKEND = Backend(
-    faster=folded,
+    optimise=fold_batchnorm,
     adam=FusedAdam,
-    building=nullcontext,
+    building_context=nullcontext,
     forward=_Forward,
     train_step=_TrainStep,
     gradient_step=_GradientStep,

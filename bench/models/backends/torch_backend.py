@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import torch
 
-from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, correct
+from bench.models.backends.base import Array, Backend, DeviceInfo, LossFunction, count_correct
 from bench.models.cuts import as_list
-from bench.models.folding import folded
+from bench.models.folding import fold_batchnorm
 
 
 class _Forward:
@@ -53,7 +53,7 @@ class _Step:
         value = value * share[0] if share else value
         self._optimizer.scale_loss(value.sum()).backward()
         with torch.no_grad():
-            return torch.stack([value.detach(), correct(y, logits, weight)])
+            return torch.stack([value.detach(), count_correct(y, logits, weight)])
 
     def apply(self) -> None:
         with torch.no_grad():
@@ -85,9 +85,9 @@ def _memory_peak() -> int | None:
 
 
 BACKEND = Backend(
-    faster=folded,
+    optimise=fold_batchnorm,
     adam=keras.optimizers.Adam,
-    building=nullcontext,
+    building_context=nullcontext,
     forward=_Forward,
     train_step=_Step,
     gradient_step=_Step,

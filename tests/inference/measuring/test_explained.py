@@ -14,7 +14,7 @@ from tiny import SIZE, TINY
 from bench.analysis.explanations import MAP_SHARES
 from bench.analysis.findings import find
 from bench.data import pixels
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.cuts import FEATURES, PIXELS
 from bench.storage.arrays import arrays_path, weights_path
 from bench.storage.cache import Store
@@ -73,7 +73,7 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
         np.asarray(pixels.get_entry(run.dataset, split, SIZE, store).array())
         for split in ("train", "test")
     )
-    backend = current()
+    backend = current_backend()
     logits = backend.forward(model.logits(fold=False))(test[images])[0]
     relative = (logits - logits.mean(axis=1, keepdims=True))[range(len(images)), answers]
     bias = model.head.layers[-1].get_weights()[1]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.models.backends.base import Array, current
+from bench.models.backends.base import Array, current_backend
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -27,7 +27,7 @@ def test_fused_adam_updates_as_keras_adam() -> None:
             optimizer.apply([keras.ops.convert_to_tensor(one) for one in of_step], variables)
         return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
-    both = zip(start, trained(current().adam), trained(keras.optimizers.Adam), strict=True)
+    both = zip(start, trained(current_backend().adam), trained(keras.optimizers.Adam), strict=True)
     for before, ours, theirs in both:
         assert np.abs(ours - before).max() > 0.1
         # Four steps of about 0.1; TensorFlow takes 1 - beta_2 of a beta_2 rounded to 32 bits.

@@ -1,4 +1,4 @@
-"""What a network is built with, on every Keras backend."""
+"""The initial values of a network, on every Keras backend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -25,8 +25,8 @@ SPREADS = {
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", SPREADS)
-def test_initial_values_are_as_declared(name: str, dtype: str) -> None:
-    with current().building():
+def test_initial_values_have_the_declared_spread(name: str, dtype: str) -> None:
+    with current_backend().building_context():
         made = keras.Variable(keras.initializers.get(name), shape=(300, 20), dtype=dtype)
     assert keras.backend.standardize_dtype(made.value.dtype) == dtype
     found = ops.convert_to_numpy(ops.cast(made, "float32"))
@@ -35,7 +35,7 @@ def test_initial_values_are_as_declared(name: str, dtype: str) -> None:
 
 
 class Noisy(keras.layers.Layer):  # type: ignore[misc]
-    """Draws random numbers, and a value as an initializer does, whenever it is called."""
+    """Draws random numbers and calls an initializer in every call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,9 +46,9 @@ class Noisy(keras.layers.Layer):  # type: ignore[misc]
         return x + factor * keras.random.normal(ops.shape(x), seed=self.seed)
 
 
-def test_layers_that_draw_while_they_are_called_can_be_built() -> None:
+def test_layers_that_draw_random_numbers_can_be_built() -> None:
     image = keras.Input((8, 8, 3))
-    with current().building():
+    with current_backend().building_context():
         model = keras.Model(image, Noisy()(image))
     pixels = np.zeros((2, 8, 8, 3), "float32")
     assert np.asarray(ops.convert_to_numpy(model(pixels))).std() > 0

@@ -1,5 +1,5 @@
-"""Depthwise convolution as JAX computes it on a processor: what Keras' own computes, and in every
-layer that has one."""
+"""Depthwise convolution of JAX on a CPU: the same values as Keras', and used in every layer with
+one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,7 +25,7 @@ pytestmark = [
         ((11, 9), 3, 1, "same", 2),
     ],
 )
-def test_values_and_gradients_are_those_of_keras(
+def test_values_and_gradients_equal_those_of_keras(
     edges: tuple[int, int], size: int, strides: int, padding: str, dilation: int
 ) -> None:
     import jax
@@ -51,7 +51,7 @@ def test_values_and_gradients_are_those_of_keras(
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_a_network_has_no_depthwise_convolution_of_xla() -> None:
+def test_an_optimised_network_has_no_depthwise_convolution_of_xla() -> None:
     import jax
     import keras
     from keras import layers
@@ -64,10 +64,12 @@ def test_a_network_has_no_depthwise_convolution_of_xla() -> None:
     model = keras.Model(image, x)
     for weight in model.weights:
         weight.assign(np.random.default_rng(1).uniform(0.1, 1, weight.shape))
-    faster = current().faster(model)
+    optimised = current_backend().optimise(model)
     images = np.random.default_rng(0).standard_normal((2, 8, 8, 4)).astype("float32")
 
-    np.testing.assert_allclose(faster(images), model(images), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(optimised(images), model(images), rtol=1e-5, atol=1e-5)
     assert "feature_group_count=4" in str(jax.make_jaxpr(model)(images))
-    groups = {word for word in str(jax.make_jaxpr(faster)(images)).split() if "group_count" in word}
+    groups = {
+        word for word in str(jax.make_jaxpr(optimised)(images)).split() if "group_count" in word
+    }
     assert groups <= {"feature_group_count=1", "batch_group_count=1"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from bench.models.backends.base import current
+from bench.models.backends.base import current_backend
 from bench.models.cuts import PIXELS
 from bench.models.network import Network
 from bench.storage.cache import Store
@@ -68,7 +68,7 @@ def test_streamed_images_get_the_same_activations_as_the_data_set(store: Store) 
     pixels, _ = tiny.images(9, 3)
     network = Network(tiny.TINY, tiny.SIZE)
     entry = tiny.store_images(store, "test", pixels)
-    frozen = FrozenFeatures(ForwardPassCache(network, current()), "", {"test": entry}, None)
+    frozen = FrozenFeatures(ForwardPassCache(network, current_backend()), "", {"test": entry}, None)
 
     class Plain:
         def __len__(self) -> int:
