@@ -35,7 +35,7 @@ from bench.types import Epoch
 PREFETCHED_BATCHES = 2  # one is trained on while the next is gathered and sent
 OnBatch = Callable[[int, int], None]
 OnEpoch = Callable[[int, Epoch], None]
-ViewsOf = Callable[[int], Sequence[Rows]]
+ViewsPerEpoch = Callable[[int], Sequence[Rows]]
 """From the epoch number, counted from 0, to the views to draw from in that epoch."""
 
 
@@ -57,7 +57,7 @@ class PhaseTrainer:
         self.copies: list[list[Any]] = tail.weights_per_copy()
         self.optimizer = _optimizer(phase, backend, tail, rates)
         self.step: TrainStep = backend.train_step(tail, self.optimizer, weighted_loss)
-        self.evaluate: Forward = backend.forward(tail)
+        self.forward: Forward = backend.forward(tail)
         self._initial = snapshot(self.optimizer.variables)
         self._compiled = False
 
@@ -74,13 +74,13 @@ class PhaseTrainer:
         start = time.perf_counter()
         indices = np.arange(min(len(rows), batch_size))
         self.step.compile(*_batch(indices, [rows], None, np.zeros(len(rows)), batch_size))
-        self.evaluate.compile(pad_batch(rows.take(np.arange(1))))
+        self.forward.compile(pad_batch(rows.take(np.arange(1))))
         self._compiled = True
         return time.perf_counter() - start
 
     def run(
         self,
-        views_of: ViewsOf,
+        views_per_epoch: ViewsPerEpoch,
         labels: Array,
         validation: Rows,
         validation_labels: Array,
@@ -113,7 +113,7 @@ class PhaseTrainer:
             epoch_begun = time.perf_counter()
             rng = np.random.default_rng([seed, 1, self.index, number - 1])
             losses, counts, correct = self._train_epoch(
-                views_of(number - 1), labels, rng, batch_size, on_batch
+                views_per_epoch(number - 1), labels, rng, batch_size, on_batch
             )
             predicted = self.predict(validation)
             results = [evaluate(found, validation_labels) for found in predicted]
@@ -142,7 +142,7 @@ class PhaseTrainer:
 
     def predict(self, rows: Rows) -> list[Array]:
         """Return the class probabilities (images x classes) of each copy with current weights."""
-        probabilities = logits_to_probabilities(predict(self.evaluate, rows))
+        probabilities = logits_to_probabilities(predict(self.forward, rows))
         return list(np.moveaxis(probabilities, 1, 0)) if self.rates else [probabilities]
 
     def _save_copies(self, trackers: Sequence[PhaseTracker], active: Sequence[int]) -> None:
