@@ -79,6 +79,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("SCRIPTED_FOLDER", str(folder))
         patch.setenv("XDG_RUNTIME_DIR", str(folder))  # cores are taken from no other test
+        patch.setenv("GIT_DIR", str(folder))  # no git: nodes agree while files are edited
         patch.setenv("RAY_TMPDIR", ray_folder)
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", "of these tests" * 3)

@@ -106,6 +106,7 @@ def cluster(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "state"))
     monkeypatch.setenv("SCRIPTED_FOLDER", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # cores are taken from no other test
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))  # no git: nodes agree while files are edited
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(submitit.SlurmJob.watcher, "_delay_s", 0.2)  # between two calls of sacct
     submitit.SlurmJob.watcher.clear()
