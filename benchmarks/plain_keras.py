@@ -1,8 +1,9 @@
-"""The same protocol as the official Keras tutorials write it: what ours is held against.
+"""Train the same protocol as the official Keras tutorials do, for comparison with the harness.
 
 `image_dataset_from_directory`, `fit` on the frozen base, unfreeze, recompile, `fit`. It is written
 to be fast where a careful user would be: decoded images stay in memory (`cache`), the next batch
-is prepared while one trains (`prefetch`), XLA is off, where it is slower. It times no latency.
+is prepared while one trains (`prefetch`), and XLA, which is slower here, is off. Latency is not
+measured.
 
     python benchmarks/plain_keras.py FOLDER --backbone mobilenetv2 --input-size 160
 
@@ -115,7 +116,7 @@ def memory() -> dict[str, float]:
 
 
 def process_seconds(begun: float) -> float:
-    """Seconds since the process started, interpreter included."""
+    """Return the seconds since the process started, with the start of the interpreter."""
     try:
         import psutil
 

@@ -1,4 +1,4 @@
-"""What the benchmarks with planted faults share: their options, and a run of the harness."""
+"""Options and the run of the harness, shared by the benchmarks with planted faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def options(
     about: str, *, share: float, of: str, input_size: int, seeds: int
 ) -> argparse.ArgumentParser:
-    """A parser of what all of them may be asked; `of` says what the planted share is a share of."""
+    """Return a parser of the shared options; `of` names what the planted fraction is taken from."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--share", type=float, default=share, help=f"of {of} ({share:g})")
@@ -36,7 +36,7 @@ def run(
     *,
     results: Path | None = None,
 ) -> Findings:
-    """One run of the harness, as a user makes it, in `place`; `asked` are its further options."""
+    """Make one run of the harness in `place`, as a user does; `asked` are its further options."""
     results = results or place / "results"
     words = {
         "--dataset": images,

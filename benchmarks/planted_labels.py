@@ -1,16 +1,16 @@
-"""Whether planted wrong labels are found among the mistakes that the backbones share.
+"""Test whether planted wrong labels are found among the mistakes that all backbones share.
 
     python benchmarks/planted_labels.py FOLDER [--share 0.05] [--backbones NAME,NAME]
 
-FOLDER has train/ and validation/ (or test/) with a folder per class; the last is the test set. A
-share of the images of every class and split goes into the folder of another class, in a copy of
-FOLDER: the backbones train on wrong labels as well as being tested on them. Then the report's own
-list of images that every backbone gets wrong is read from its top: how many of the planted errors
-stand among as many first places as were planted, and how many in the whole list?
+FOLDER has train/ and validation/ (or test/) with a folder per class; the latter is the test set. In
+a copy of FOLDER, a fraction of the images of every class and split moves to the folder of another
+class, so the backbones are both trained and tested on wrong labels. Then the benchmark reads the
+report's list of images that every backbone gets wrong, and counts the planted errors in the whole
+list, and in its first N places for N planted errors.
 
 On 800 + 400 photographs of cats and dogs, with MobileNetV2 and EfficientNet-Lite0 at 160 px: 18 of
-20 in the first 20 places, all 20 in the list of 24. The fifth place had not been planted: a dog
-that lay among the cats in the photographs as they came.
+20 in the first 20 places, all 20 in the list of 24. The fifth place had not been planted: it is a
+dog that the original data labels as a cat.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def plant(folder: Path, target: Path, share: float, seed: int) -> set[str]:
-    """Copy the folder with some images under another class; their names, as the run has them."""
+    """Copy the folder with some images in another class; return their names in the run."""
     rng = random.Random(seed)
     planted: set[str] = set()
     for split in (name for name in SPLITS if (folder / name).is_dir()):
@@ -39,7 +39,7 @@ def plant(folder: Path, target: Path, share: float, seed: int) -> set[str]:
             wrong = set(rng.sample(images, round(share * len(images))))
             for image in images:
                 other = rng.choice([c for c in classes if c != name]) if image in wrong else name
-                # Two classes may use one file name, so a moved image carries its origin's.
+                # Two classes may use the same file name, so a moved image gets its origin's name.
                 title = f"{name}-{image.name}" if image in wrong else image.name
                 place = target / split / other / title
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
-"""What a planted leak does to the reported accuracy, and whether the report sees through it.
+"""Measure the effect of a planted leak on the accuracy, and whether the report corrects for it.
 
     python benchmarks/planted_leak.py FOLDER [--share 0.2] [--backbone efficientnet_lite0]
 
 FOLDER has train/ and validation/ with a folder per class; validation/ is the test set. Three runs
-on the same test images: as they are; with re-encoded copies of a share of the test images put into
-train; and that with --on-leak drop. Small pixels leave room for mistakes, and a head trained long
-learns by heart what it has seen. The four accuracies are those that the reports show.
+on the same test images: as they are; with re-encoded copies of a fraction of the test images added
+to train; and the latter with --on-leak drop. Images are small, so that there are mistakes, and the
+head is trained for long, so that it memorises its images. The four accuracies are those of the
+reports.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ unfreeze = "none"
 
 
 def plant(folder: Path, target: Path, share: float, seed: int) -> int:
-    """Copy the folder and put copies of a share of its test images into train; how many."""
+    """Copy the folder and add copies of a fraction of its test images to train; return how many."""
     for split in ("train", "validation"):
         shutil.copytree(folder / split, target / split)
     images = sorted(path for path in (folder / "validation").rglob("*") if path.is_file())
@@ -58,7 +59,7 @@ def plant(folder: Path, target: Path, share: float, seed: int) -> int:
 
 
 def train(images: Path, name: str, place: Path, arguments: argparse.Namespace) -> Findings:
-    """One run with the head that learns by heart."""
+    """Make one run with a head that memorises its images."""
     asked = {
         "--backbones": arguments.backbone,
         "--protocol": place / "by-heart.toml",

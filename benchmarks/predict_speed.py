@@ -1,10 +1,10 @@
-"""What `predict` costs over its parts: decoding alone, the bare forward passes alone, both at once.
+"""Compare the time of `predict` with that of its parts: decoding alone, and forward passes alone.
 
     python benchmarks/predict_speed.py RUN BACKBONE FOLDER [--images 1000] [--results DIR]
 
-The parts are timed as a plain script would run them, one after the other: every image decoded by
-as many threads as `predict` has, then batches through the unfolded model, compiled. The target is
-at most 1.3 times their sum.
+The parts are timed as in a plain script, one after the other: decoding of all images in as many
+threads as `predict` has, then batches through the compiled model without folding. The target is at
+most 1.3 times their sum.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TARGET = 1.3
 
 
 def main() -> None:
-    """Time all three, twice, and print the better."""
+    """Time all three twice, and print the better times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
     parser.add_argument("backbone")

@@ -1,14 +1,14 @@
-"""How long the reports of 200 trials take: 20 backbones, 10 seeds, made-up answers.
+"""Measure the time of the reports of 200 trials: 20 backbones, 10 seeds, generated predictions.
 
     python benchmarks/report_speed.py [--rounds 3] [--classes 2] [--backbones 20] [--seeds 10]
                                       [--images 60] [--run FOLDER]
 
-Prints the processor time and the peak memory of rendering in a process of its own, each round's and
-the least, and the size of report.html. As many classes as ImageNet has, with ten test images each:
+Prints the processor time and the peak memory of rendering in a process of its own, of each round
+and the lowest, and the size of report.html. With as many classes as ImageNet, ten test images each:
 
     python benchmarks/report_speed.py --classes 1000 --images 10000 --seeds 5 --run /tmp/large
 
-writes 32 GB of answers first; `--run` keeps them in a folder, and renders what is there already.
+writes 32 GB of predictions first; `--run` keeps them in a folder, or renders an existing one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Every runtime on every backbone with random weights: what agrees with Keras, and by how much.
+"""Compare the probabilities of every runtime with Keras', on every backbone with random weights.
 
-BatchNorm is given the statistics of trained networks, without which all answers are the same. Also
-the arithmetic counted by the harness against TensorFlow's own count. Exits with 1 where a
-float32 artefact differs by more than 1e-4 in a probability, or the counts by more than 2%.
+BatchNorm gets the statistics of trained networks, without which all predictions are the same. Also
+compares the harness's count of operations with TensorFlow's. Exits with 1 if a float32 artefact
+differs by more than 1e-4 in a probability, or the counts differ by more than 2%.
 
     python benchmarks/runtime_agreement.py [--input-size 96] [--runtimes all] [--images 16]
 """
@@ -78,7 +78,7 @@ def _keras(model: Any, images: Any) -> Any:
 
 
 def _spread_out(head: Any, found: Any) -> None:
-    """Scale the head so that its logits differ by about one: else all answers are near a half."""
+    """Scale the head so that its logits differ by about one; else all probabilities are equal."""
     logits = np.log(found[:, 1] / found[:, 0])
     kernel, bias = head.layers[-1].kernel, head.layers[-1].bias
     kernel.assign(kernel / logits.std())
@@ -86,14 +86,14 @@ def _spread_out(head: Any, found: Any) -> None:
 
 
 def _images(count: int, size: int) -> Any:
-    """Patches of colour, which differ in more than noise."""
+    """Return images of coloured patches, which differ by more than noise."""
     patches = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
     side = -(-size // 4)
     return patches.repeat(side, axis=1).repeat(side, axis=2)[:, :size, :size]
 
 
 def _compare_counts(name: str, model: Any) -> bool:
-    """The harness's arithmetic against TensorFlow's, of the same kinds of operations."""
+    """Compare the counts of operations by the harness and TensorFlow, of the same kinds."""
     import tensorflow as tf
     from tensorflow.python.framework import ops
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

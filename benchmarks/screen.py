@@ -1,16 +1,16 @@
-"""What does screening save, and does it keep the best?
+"""Measure the time that screening saves, and test whether it keeps the best backbone.
 
     python benchmarks/screen.py time [--backbones zoo] [--input-size 96] [--limit 300] [--seeds 3]
     python benchmarks/screen.py keeps FOLDER [--backbones NAMES] [--input-size 96,128,160]
 
-`time` is on random weights, for which only times count: three finalists of all backbones, and then
-all of them in full, each from a cold cache; the ratio of the wall times should be at most a sixth.
-Without pretrained weights there is no head round, so its time is not in the ratio. Start-up, which
-both pay for every backbone, weighs the more the smaller and fewer the images are.
+`time` uses random weights, as it only measures time: a screening to three finalists, and then a
+full run of all backbones, each from a cold cache; the ratio of the wall times should be at most a
+sixth. Without pretrained weights there is no head round, so its time is not in the ratio. Start-up,
+which both need for every backbone, matters more for small and few images.
 
-`keeps` is on photographs of yours and pretrained weights. For each of ten splits all backbones run
-in full and are then screened; what is there is not trained twice. The best by the test images, or
-one within a point of it, should be among the finalists in all of them.
+`keeps` uses your photographs and pretrained weights. For each of ten splits all backbones run in
+full and are then screened; no trial is trained twice. The best backbone on the test images, or one
+within a point of it, should be among the finalists of every split.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WITHIN = 0.01
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:
-    """Time three finalists against all."""
+    """Time a screening to three finalists, and a run of all backbones."""
     took = {}
     for name, words in (("screen", ["screen", "--budget", FINALISTS]), ("all", ["run"])):
         command = [sys.executable, str(ROOT / "run_bench.py"), *words]

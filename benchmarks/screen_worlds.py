@@ -1,15 +1,15 @@
-"""How often does `screen` drop the best of a zoo? Simulated, where the truth is known.
+"""Simulate how often `screen` drops the best of many backbones, whose true accuracies are known.
 
     python benchmarks/screen_worlds.py [--zoos 2000] [--backbones 40]
 
 Each zoo has a mean accuracy from 70 to 93% and a standard deviation of the true accuracies from 2
-to 6 points. What a round shows of a backbone is biased: by 2 points (standard deviation) for the
-probes, on 500, 1,000 or 2,000 training images; by 1 point for the head, on 300 validation images.
-Both rounds drop as `bench/analysis/screening.py` says. Whether an answer is right is drawn as in
+to 6 points. The accuracy in a round is biased: by 2 points (standard deviation) for the probes, on
+500, 1,000 or 2,000 training images; by 1 point for the head, on 300 validation images. Both rounds
+drop backbones by the rule of `bench/analysis/screening.py`. Predictions are drawn as in
 `calibration/worlds.py`: an image is hard for all backbones, so their mistakes are correlated.
 
-The best, or one truly within a point of it, should be lost in at most 5% of the zoos. The estimated
-chance that the best was dropped, as the report shows it, should be about as large as the share of
+All backbones truly within a point of the best should be dropped in at most 5% of the zoos. The
+estimated chance that the best was dropped, as the report shows it, should be about the fraction of
 zoos in which it was.
 """
 
@@ -31,7 +31,7 @@ WITHIN = 0.01
 
 @dataclass
 class Outcome:
-    """What happened in many zoos."""
+    """The outcomes of screening many zoos."""
 
     dropped: list[bool] = field(default_factory=list)  # whether the best was
     lost: list[bool] = field(default_factory=list)  # whether none within a point of it is left
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def screen(zoos: int, backbones: int, images: int, bias: float, seed: int = 0) -> Outcome:
-    """Take many zoos through both rounds."""
+    """Simulate both rounds for many zoos."""
     random = np.random.default_rng([seed, backbones, images, round(1000 * bias)])
     outcome = Outcome()
     for _ in range(zoos):
@@ -55,7 +55,7 @@ def screen(zoos: int, backbones: int, images: int, bias: float, seed: int = 0) -
         ):
             shown = np.clip(random.normal(truth[left], scale), 0.05, 0.998)
             none = np.zeros((1, len(left)))
-            correct = simulate(random, shown[None], none, 1, count).answers[0, :, 0]
+            correct = simulate(random, shown[None], none, 1, count).correct[0, :, 0]
             evidence = RoundEvidence.from_correct(correct)
             stay = evidence.is_kept()
             chance += (1 - chance) * evidence.p_best_dropped(~stay, assumed)

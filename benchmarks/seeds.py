@@ -1,10 +1,10 @@
-"""What more seeds cost, and what a later run with another seed still has to do.
+"""Measure the costs of more seeds, and of a later run with another seed.
 
     python benchmarks/seeds.py FOLDER --backbone mobilenetv2 --input-size 160 --rounds 3
 
-One seed and five, in turn, from cold caches: of the head phase alone, and of the whole protocol;
-to the last accuracy, and to the end of the command with its timing and reports. Then, on warm
-caches, a run with a seed that was never trained: its own seconds by part.
+Times one seed and five, in turns, from cold caches: of the head phase alone, and of the whole
+protocol; to the last accuracy, and to the end of the command with its timing and reports. Then a
+run with a new seed on warm caches: its seconds by part.
 """
 
 from __future__ import annotations

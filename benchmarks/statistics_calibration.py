@@ -1,13 +1,13 @@
-"""Do the report's intervals and tests keep what they promise? Simulated, where the truth is known.
+"""Calibrate the report's intervals and tests by simulation, where true accuracies are known.
 
     python benchmarks/statistics_calibration.py [--simulations 2000] [--parts coverage,...]
 
-Whether an answer is right is the sign of a sum of normal draws: how hard the image is for everyone,
-how this backbone takes to it, what one seed makes of it, and how lucky that seed is on all images.
-So a backbone's true accuracy is known. Accuracies are drawn from 85 to 99%, and the standard
-deviation of the seeds' true accuracies from 0 to 0.8 points, anew for each simulation. In the hard
-world it is 97 to 99% and 0.7 to 1.2 points: few mistakes, and luck that outweighs them. With one
-seed the truth is that of the trained network; with several it is the backbone's, over all seeds.
+Whether a prediction is correct is the sign of a sum of normal draws: the difficulty of the image,
+its interaction with the backbone and with the seed, and the effect of the seed on all images. So a
+backbone's true accuracy is known. For each simulation, accuracies are drawn from 85 to 99%, and the
+standard deviation of the seeds' true accuracies from 0 to 0.8 points. In the hard world it is 97 to
+99% and 0.7 to 1.2 points: few mistakes, and a larger effect of seeds. With one seed the truth is
+that of the trained network; with several it is the backbone's, over all seeds.
 
 Coverage of the 95% intervals should be from 93 to 97%, and equal backbones should differ
 significantly in at most 5% of the families. The recommendation should lose at most 0.3 points on

@@ -1,12 +1,12 @@
-"""The catalogue, network by network: what is built, what is declared of it, and how fast it is.
+"""Compare every registered network with its declaration, and optionally check and time it.
 
     python benchmarks/zoo.py                 # builds each, compares it, finds its stages
-    python benchmarks/zoo.py NAMES --check   # and runs every check, with random weights
-    python benchmarks/zoo.py --times         # and times it: on a machine that does nothing else
+    python benchmarks/zoo.py NAMES --check   # also runs every check, with random weights
+    python benchmarks/zoo.py --times         # also times it; run this on an idle machine
 
-NAMES are as `run --backbones` takes them, `zoo` if left out. Each has a process of its own. The
-table is printed, or with `--page docs/zoo.md` put in the place of that page's. Ends with 1 where a
-figure is not what is declared, a check fails, or Keras' own loader asks for another file than
+NAMES are as for `run --backbones`, by default `zoo`. Each network has a process of its own. The
+table is printed, or with `--page docs/zoo.md` replaces that of the page. Exits with 1 if a figure
+differs from its declaration, a check fails, or Keras' own loader requests another file than
 `weights="imagenet"` means.
 """
 
@@ -45,7 +45,7 @@ TIMES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def main() -> int:
-    """Look at each network in turn, print a line each, and the table at the end."""
+    """Examine each network, print a line for each, and the table at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="?", default="zoo")
     parser.add_argument("--check", action="store_true")
@@ -95,7 +95,7 @@ def _in_a_process(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _look(backbone: Backbone, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Build one network and return what is found, and what is not as it should be."""
+    """Build one network; return its figures, and the differences from its declaration."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from bench.execution.check import run_checks
     from bench.execution.check.network import check_declaration

@@ -1,1 +1,1 @@
-"""Simulated worlds, and what the statistics of the report promise in them."""
+"""Calibration of the report's statistics in simulated worlds."""

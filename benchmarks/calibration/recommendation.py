@@ -1,4 +1,4 @@
-"""What the recommendation loses, and how often it takes what is truly behind."""
+"""The loss of the recommendation, and how often it takes a backbone that is truly worse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARGIN = 0.01
 
 @dataclass(frozen=True)
 class Loss:
-    """How many points less than the best the backbone that is taken truly has, on average."""
+    """Mean true accuracy of the chosen backbone below that of the best, in points, by rule."""
 
     recommended: float
     best_observed: float
@@ -27,20 +27,20 @@ class Loss:
 
 
 def loss(simulations: int, seeds: int, images: int = UNEQUAL_IMAGES, seed: int = 0) -> Loss:
-    """In the world of 12 unequal backbones, of which the worse are the cheaper."""
+    """Return the loss in the world of 12 unequal backbones, of which the worse are cheaper."""
     random = np.random.default_rng([seed, seeds, images, 5])
     lost = np.full((simulations, 3), np.nan)
     for number in range(simulations):
         points = random.uniform(*USUAL.points, (1, 1))
         drawn = simulate(random, UNEQUAL[None], np.repeat(points, len(UNEQUAL), 1), seeds, images)
-        answers, truth = drawn.answers[0], drawn.truth[0]
-        apart = paired_differences(answers)
-        placed = place(answers, MARGIN, apart)
+        correct, truth = drawn.correct[0], drawn.truth[0]
+        apart = paired_differences(correct)
+        placed = place(correct, MARGIN, apart)
         best = next(k for k, one in enumerate(placed) if one.place == "best")
         within = [k for k, one in enumerate(placed) if one.place in ("best", "within")]
         lost[number, :2] = truth.max() - truth[[max(within), best]]
         if number % 4 == 0:  # the pairwise tests take most of the time
-            pairs = [c for c in compare_all(answers, apart) if best in (c.first, c.second)]
+            pairs = [c for c in compare_all(correct, apart) if best in (c.first, c.second)]
             tied = [c.first + c.second - best for c in pairs if not c.differ]
             lost[number, 2] = truth.max() - truth[max([best, *tied])]
     return Loss(*(100 * float(mean) for mean in np.nanmean(lost, axis=0)))
@@ -49,10 +49,10 @@ def loss(simulations: int, seeds: int, images: int = UNEQUAL_IMAGES, seed: int =
 def taken_though_behind(
     simulations: int, seeds: int, images: int, behind: float, others: int = 1, seed: int = 0
 ) -> tuple[float, float]:
-    """The share of runs that recommend a cheaper backbone, truly `behind` points worse, because it
-    is cheaper; and the share that recommend it at all, also where it came out best.
+    """Return the fraction of runs that recommend a truly worse backbone because it is cheaper, and
+    the fraction that recommend one at all, also if it came out best.
 
-    `others` are cheaper, and all of them so far behind. With one seed the networks are.
+    `others` are the cheaper backbones, all `behind` points worse; with one seed, the networks are.
     """
     random = np.random.default_rng([seed, seeds, images, 6, others])
     cheaper = at_all = 0
@@ -61,14 +61,14 @@ def taken_though_behind(
         accuracy = np.concatenate([best, np.repeat(best - behind / 100, others, 1)], axis=1)
         luck = np.repeat(points if seeds > 1 else np.zeros((1, 1)), 1 + others, 1)
         drawn = simulate(random, accuracy, luck, seeds, images)
-        places = {one.place for one in place(drawn.answers[0], MARGIN)[1:]}
+        places = {one.place for one in place(drawn.correct[0], MARGIN)[1:]}
         cheaper += "within" in places
         at_all += bool(places & {"best", "within"})
     return cheaper / simulations, at_all / simulations
 
 
 def called_worse(simulations: int, seeds: int, images: int, family: int, seed: int = 0) -> float:
-    """The share of families of equal backbones in which any is called worse than the best."""
+    """Return the fraction of families of equal backbones in which one is called worse."""
     random = np.random.default_rng([seed, seeds, images, 7, family])
     found = 0
     for _ in range(simulations):
@@ -77,5 +77,5 @@ def called_worse(simulations: int, seeds: int, images: int, family: int, seed: i
         drawn = simulate(
             random, np.repeat(accuracy, family, 1), np.repeat(luck, family, 1), seeds, images
         )
-        found += any(one.place == "worse" for one in place(drawn.answers[0], MARGIN))
+        found += any(one.place == "worse" for one in place(drawn.correct[0], MARGIN))
     return found / simulations

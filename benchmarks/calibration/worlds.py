@@ -1,7 +1,7 @@
-"""Answers of backbones whose true accuracy is known.
+"""Simulated predictions of backbones whose true accuracy is known.
 
-Whether an answer is right is the sign of a sum of normal draws: how hard the image is for everyone,
-how this backbone takes to it, what one seed makes of it, and how lucky that seed is on all images.
+Whether a prediction is correct is the sign of a sum of normal draws: the difficulty of the image,
+its interaction with the backbone and with the seed, and the effect of the seed on all images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = NDArray[Any]
 
 @dataclass(frozen=True)
 class World:
-    """Ranges that circumstances are drawn from."""
+    """Ranges to draw accuracies and standard deviations of seeds from."""
 
     name: str
     stream: int  # of random numbers: worlds must not share their luck
@@ -35,16 +35,18 @@ HARD = World("hard", 1, (0.97, 0.99), (0.7, 1.2))
 
 @dataclass(frozen=True)
 class Simulated:
-    """Answers (simulations, backbones, seeds, images), and the truth (simulations, backbones)."""
+    """Correct predictions (simulations, backbones, seeds, images), and the true accuracies
+    (simulations, backbones)."""
 
-    answers: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
     truth: Floats
 
 
 def simulate(
     random: np.random.Generator, accuracy: Floats, points: Floats, seeds: int, images: int
 ) -> Simulated:
-    """`accuracy` and `points` (how far seeds lie apart) are (simulations, backbones)."""
+    """Draw predictions; `accuracy` and `points` (standard deviation of the seeds) are of shape
+    (simulations, backbones)."""
     many, backbones = accuracy.shape
     where = ndtri(accuracy)
     slope = np.exp(-(where**2) / 2) / np.sqrt(2 * np.pi)
@@ -57,15 +59,15 @@ def simulate(
 
     total = IMAGE * normal(many, 1, 1, images) + TASTE * normal(many, backbones, 1, images)
     total = total + WHIM * normal(many, backbones, seeds, images)
-    answers = total + (level[..., None] + luck)[..., None] > 0
+    correct = total + (level[..., None] + luck)[..., None] > 0
     truth = accuracy if seeds > 1 else ndtr(level + luck[..., 0])
-    return Simulated(answers, truth)
+    return Simulated(correct, truth)
 
 
 def circumstances(
     random: np.random.Generator, backbones: int, world: World = USUAL
 ) -> tuple[Floats, Floats]:
-    """Accuracies, and how far seeds lie apart in points, of each simulation and backbone."""
+    """Draw accuracies and standard deviations of seeds, in points, by simulation and backbone."""
     accuracy = random.uniform(*world.accuracy, (CHUNK, 1)) + np.zeros((CHUNK, backbones))
     if backbones > 1:
         accuracy[:, 1] = np.clip(accuracy[:, 0] + random.normal(0, 0.01, CHUNK), 0.8, 0.995)

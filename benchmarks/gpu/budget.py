@@ -1,4 +1,4 @@
-"""Time that is shared out: no part may starve those after it, and none outlives the whole."""
+"""A time budget for several parts: each gets a share, and none outlives the whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDING_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Ran:
-    """A process that ended, or was ended: `code` is None where its time was up."""
+    """A finished process; `code` is None if it was killed as its time was up."""
 
     code: int | None
     seconds: float
@@ -25,7 +25,7 @@ class Ran:
 
 
 class Budget:
-    """Seconds from now on, shared by a known number of parts."""
+    """Seconds from now, shared by a known number of parts."""
 
     def __init__(self, seconds: float, parts: int) -> None:
         self._end = time.monotonic() + seconds
@@ -45,7 +45,7 @@ class Budget:
 def run(
     command: Sequence[str], seconds: float, environment: Mapping[str, str], folder: Path
 ) -> Ran:
-    """Run a command with all it starts, for at most so long; its output comes back as text."""
+    """Run a command and its children for at most the given time, and return its output as text."""
     begun = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -70,7 +70,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[str]) -> str:
-    """Politely first: a run of the harness ends its own workers then."""
+    """Terminate the process, then kill it; on SIGTERM the harness ends its own workers."""
     for kind in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, kind)

@@ -1,12 +1,12 @@
-"""Every backbone on this machine's GPU: the harness on JAX, and plain PyTorch beside it.
+"""Measure every backbone on this machine's GPU, with the harness on JAX and with plain PyTorch.
 
     benchmarks/gpu_check.sh [--minutes 8.5] [--backbones all] [--out DIR] ...
 
-Needs no network and no TensorFlow. Each backbone is two parts in processes of their own, first the
-harness, then PyTorch; each part has a share of the time, and what was not reached is told. Writes
-gpu_check.json and gpu_check.md after every part. What an earlier call measured into the same folder
-with the same options stays on the page and is not repeated. Exits with 0 where every backbone was
-measured by the harness, 3 where one was not, 1 where nothing could begin.
+Needs no network and no TensorFlow. Each backbone has two parts in processes of their own, first the
+harness, then PyTorch; each part gets a share of the time, and parts without time left are reported.
+Writes gpu_check.json and gpu_check.md after every part. Results of an earlier call with the same
+options in the same folder are kept and not measured again. Exits with 0 if the harness measured
+every backbone, with 3 if not, and with 1 if nothing could start.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def main() -> int:
 
 
 def _part(measure: Measure, backbone: Backbone, seconds: float | None) -> Outcome:
-    """One side of one backbone; whatever happens in it, the others go on."""
+    """Measure one backbone on one side; an error in it does not stop the others."""
     if seconds is None:
         return NOT_REACHED
     try:
@@ -131,7 +131,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _device() -> tuple[str, str, str]:
-    """What the backend computes on, asked in a process of its own: it would keep the GPU."""
+    """Return the backend's device, found in another process, as this one would keep the GPU."""
     asked = subprocess.run(
         [sys.executable, "-c", PROBE],
         cwd=ROOT,

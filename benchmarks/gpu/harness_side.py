@@ -1,4 +1,4 @@
-"""One backbone through `run_bench.py`, on whatever backend Keras has; figures from its record."""
+"""Measure one backbone with `run_bench.py` on the current Keras backend."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WANTED = (
 def measure(
     arguments: argparse.Namespace, data: Path, work: Path, backbone: Backbone, seconds: float
 ) -> Outcome:
-    """Train and time it in processes of its own, for at most so many seconds."""
+    """Train and time the backbone in processes of its own, for at most the given seconds."""
     name = backbone.name
     size = ["--input-size", str(arguments.input_size)] if arguments.input_size else []
     command = [

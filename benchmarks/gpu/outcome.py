@@ -1,4 +1,4 @@
-"""What one side measured of one backbone; plain data, the same for both sides."""
+"""The result of one backbone on one side, as plain data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Status = Literal["ok", "failed", "timed out", "not reached", "skipped"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Figures by name; a figure that was not measured is not there. `reason` unless all is well."""
+    """Figures by name, of which missing ones were not measured, and the reason of a failure."""
 
     status: Status
     reason: str = ""
@@ -25,6 +25,6 @@ NOT_REACHED = Outcome("not reached", "the time was used up before it")
 
 
 def last_line(output: str) -> str:
-    """What a process said last, which of an error is the reason."""
+    """Return the last line of a process's output, which is the reason of an error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"

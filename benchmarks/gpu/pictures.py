@@ -1,4 +1,4 @@
-"""Images for the check: the demo's drawings, as many as are asked for, in a folder per split."""
+"""Images for the check: the demo's drawings, with a folder per split."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MIN_OTHER = 8  # images of validation, and of test
 
 
 def counts(images: int, batch: int) -> dict[SplitName, int]:
-    """How many of each split: whole batches to train on, the rest to judge by, half and half."""
+    """Return the number of images by split: whole batches for training, the rest in halves."""
     train = max(batch, int(TRAIN_SHARE * images) // batch * batch)
     other = max(MIN_OTHER, (images - train) // 2)
     return {"train": train, "validation": other, "test": other}
 
 
 def draw(folder: Path, wanted: dict[SplitName, int]) -> None:
-    """Draw what is not there yet, on all cores."""
+    """Draw the missing images on all cores."""
     ids = [
         f"{split}/{demo.CLASSES[number % len(demo.CLASSES)]}/{number:05d}"
         for split, count in wanted.items()

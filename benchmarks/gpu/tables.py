@@ -1,4 +1,4 @@
-"""The check as data and as Markdown; nothing is left out without its reason."""
+"""The results of the check as data and as Markdown, with reasons for missing figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Cell = Callable[[Outcome], str]
 
 @dataclass
 class Check:
-    """What was asked, where, and what came of it, by backbone."""
+    """The options, the machine, and the outcomes by backbone."""
 
     started: str
     options: Mapping[str, str]
@@ -33,7 +33,7 @@ class Check:
         return dataclasses.asdict(self)
 
     def add(self, file: Path) -> None:
-        """Take over what an earlier call measured, where it was asked for the same on the same."""
+        """Add the outcomes of an earlier call with the same options on the same machine."""
         if not file.is_file():
             return
         earlier = json.loads(file.read_text())
@@ -56,7 +56,7 @@ class Check:
 
 
 def figure(name: str, text: str = "{:,.0f}", times: float = 1.0) -> Cell:
-    """A cell: the figure as text, or a dash where there is none."""
+    """Return a cell with the figure as text, or a dash if it is missing."""
 
     def cell(outcome: Outcome) -> str:
         value = outcome.figures.get(name)
@@ -101,7 +101,7 @@ NOTES = """
 
 
 def markdown(check: Check) -> str:
-    """All tables, and what is missing from them with its reason."""
+    """Return all tables, and the reasons for missing figures."""
     device = check.environment["device"]
     calls = f" in {check.calls} calls" if check.calls > 1 else ""
     lines = ["# GPU check" if device["kind"] == "gpu" else "# Check on a CPU: no GPU's figures", ""]

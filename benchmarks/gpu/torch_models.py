@@ -1,6 +1,6 @@
-"""The same architectures in PyTorch: from timm where it is installed, else from torchvision.
+"""The same architectures in PyTorch: from timm if it is installed, else from torchvision.
 
-Each ends in its last feature map, averaged, and one dense layer, as the harness builds them.
+Each ends in average pooling of its last feature map and one dense layer, as in the harness.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ TORCHVISION = {
 
 
 class MissingError(Exception):
-    """There is no such architecture here; the text says why."""
+    """Raised if an architecture is not available, with the reason."""
 
 
 def build(backbone: str, classes: int, size: int) -> tuple[Any, str]:
-    """A model with random weights, and the library that it comes from."""
+    """Return a model with random weights, and the library that it comes from."""
     why = []
     for library, names, make in (
         ("timm", TIMM, _from_timm),
@@ -85,15 +85,15 @@ def _with_head(features: Any, classes: int, size: int) -> Any:
 
 
 def _first_version(resnet: Any) -> None:
-    """Keras has ResNet as first published, which strides in a block's first convolution; both
-    libraries have the later one, which strides in its second and computes 6% more."""
+    """Move the strides of ResNet to the first convolution of a block, as first published and in
+    Keras; both libraries have them in the second, which computes 6% more."""
     for block in resnet.modules():
         if type(block).__name__ == "Bottleneck" and block.conv2.stride == (2, 2):
             block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
 
 
 def gmacs(model: Any, size: int) -> float:
-    """Multiply-accumulates (1e9) of convolutions and dense layers for one image."""
+    """Return the multiply-accumulates (1e9) of convolutions and dense layers for one image."""
     import torch
 
     total = 0.0

@@ -1,4 +1,4 @@
-"""One backbone through `torch_side.py`, in a process of its own."""
+"""Measure one backbone with `torch_side.py` in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROGRAM = Path(__file__).with_name("torch_side.py")
 def measure(
     arguments: argparse.Namespace, data: Path, work: Path, backbone: Backbone, seconds: float
 ) -> Outcome:
-    """What it printed, or why there is nothing, after at most so many seconds."""
+    """Return the figures that it printed, or the reason for none, within the given seconds."""
     if importlib.util.find_spec("torch") is None:
         return Outcome("skipped", "torch is not installed")
     command = [

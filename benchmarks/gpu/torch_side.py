@@ -1,8 +1,8 @@
-"""One backbone in plain PyTorch: channels-last, `torch.compile`, mixed bfloat16. Run by check.py.
+"""Measure one backbone in plain PyTorch: channels-last, `torch.compile`, mixed bfloat16.
 
-The same work as the harness does: pixels as uint8 from the host, batches shuffled and sent while
-the one before trains, cross-entropy, Adam, BatchNorm frozen, every other layer trained. Prints one
-JSON line. Imports nothing of the harness.
+check.py runs it. It does the same work as the harness: uint8 pixels from the host, shuffled batches
+that are sent while the one before trains, cross-entropy, Adam, BatchNorm frozen, every other layer
+trained. Prints one JSON line. Imports nothing of the harness.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Side:
         self._spread = torch.tensor([58.4, 57.1, 57.4], device=self.device).view(1, 3, 1, 1)
 
     def forward(self, images: NDArray[np.uint8]) -> dict[str, float]:
-        """From uint8 on the host to probabilities on the host, as the harness times it."""
+        """Compute probabilities from uint8 images, both on the host, as the harness times it."""
 
         def answer(pixels: Any) -> Any:
             return self._logits(pixels).float().softmax(dim=1)
@@ -157,7 +157,7 @@ class _Side:
     def _batches(
         self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], batch: int, seed: int
     ) -> Iterator[Any]:
-        """Whole batches in random order, the next one gathered and sent meanwhile."""
+        """Yield whole batches in random order, and gather and send the next one meanwhile."""
         order = np.random.default_rng(seed).permutation(len(pixels))
 
         def ready(start: int) -> Any:
@@ -175,7 +175,7 @@ class _Side:
 
 
 def _images(folder: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All images of a folder per class, resized; the label is the class's place."""
+    """Return all images of a folder with one folder per class, resized, and their labels."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     paths = [(path, label) for label, each in enumerate(classes) for path in sorted(each.iterdir())]
     with ThreadPoolExecutor() as pool:
