@@ -18,9 +18,10 @@ OUT_OF_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedErro
 # process that aborted.
 OUT_OF_MEMORY_TEXT = re.compile(
     r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|OOM when allocating|can(no|')t allocate memory"
-    r"|failed to allocate|can't start new thread|pthread_create|arena alloc failed"
+    r"|(failed|unable) to allocate|can't start new thread|pthread_create|arena alloc failed"
     r"|system_error.*resource temporarily unavailable"
-    r"|could not create a primitive(?! descriptor)",  # oneDNN, whose kernels need memory, too
+    r"|could not create a primitive(?! descriptor)"  # oneDNN, whose kernels need memory, too
+    r"|YNNPACK operation failed: error",  # JAX on a processor; wrong arguments have other words
     re.IGNORECASE,
 )
 RESET_PEAK = "5"  # proc(5), clear_refs

@@ -110,6 +110,7 @@ def test_another_model_than_the_trained_one_is_refused(
 
 
 def test_the_reference_comes_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setattr("bench.registry.find_spec", lambda name: name)  # all are installed
     assert [r.name for r in choose_runtimes("keras")] == ["keras"]
     assert [r.name for r in choose_runtimes("xla, keras,xla")] == ["keras", "xla"]
@@ -118,6 +119,7 @@ def test_the_reference_comes_first_and_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setattr(
         "bench.registry.find_spec", lambda name: None if name == "openvino" else name
     )
