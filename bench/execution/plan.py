@@ -79,7 +79,10 @@ def choose_backbones(names: str) -> list[Backbone]:
     be a pattern such as `resnet*`.
     """
     if not len(BACKBONES):
-        raise UsageError("no backbone is registered; install the package with `pip install -e .`.")
+        raise UsageError(
+            "no backbone is registered; install the package with `pip install -e .`, or without "
+            "TensorFlow with `pip install --no-deps -e .`."
+        )
     if not (wanted := names_in(names)):
         raise UsageError("--backbones names nothing; give `all`, `zoo` or NAME,NAME.")
     chosen: list[Backbone] = []
