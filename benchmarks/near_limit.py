@@ -130,7 +130,7 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
         float(value)
         return time.perf_counter() - start
 
-    whole = network.between("pixels", ["features"])
+    whole = network.submodel("pixels", ["features"])
     forward = tf.function(lambda x: whole(x, training=False), jit_compile=False)
     forward(pixels)
     start = time.perf_counter()
@@ -146,7 +146,7 @@ def _bare(arguments: argparse.Namespace, train: int, images: int) -> dict[str, f
     cut = network.unfreeze(tuned)
     seconds["train"] += loop(cut, tuned) if tuned.epochs else 0.0
 
-    of_tail = count_macs(network.between(cut, ["features"])) if tuned.epochs else 0
+    of_tail = count_macs(network.submodel(cut, ["features"])) if tuned.epochs else 0
     steps = -(-train // batch) * batch * tuned.epochs
     matrix = tf.random.uniform((MATRIX, MATRIX))
     product = tf.function(lambda: tf.reduce_sum(tf.linalg.matmul(matrix, matrix)))

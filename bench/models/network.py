@@ -53,7 +53,7 @@ class Network:
         self.pooling, self.pool = pooling, POOLINGS[pooling](name="pool")
         self.features_shape = tuple(self.pool(self.base.output).shape[1:])
         self._order = {label: i for i, label in enumerate(operation_labels(self.base))}
-        self.last_map = max(self._order, key=self._order.__getitem__)  # cut of the last feature map
+        self.last_feature_map = max(self._order, key=self._order.__getitem__)  # a cut
 
     def depth(self, cut: str) -> int:
         """Return the position of a cut, which grows with depth; -1 for `PIXELS`."""
@@ -67,7 +67,7 @@ class Network:
             return (self.input_size, self.input_size, 3)
         return self.features_shape if cut == FEATURES else tuple(self._tensor(cut).shape[1:])
 
-    def between(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
+    def submodel(self, source: str, targets: Sequence[str], *, fold: bool = False) -> Any:
         """Return the model from the cut `source` to the deeper cuts `targets`.
 
         It shares this network's layers. With `fold` it is optimised for the backend: frozen
@@ -91,7 +91,7 @@ class Network:
         """
         trains_batchnorm = phase.batchnorm == "trained"
         fold = fold and not trains_batchnorm
-        body = None if cut == FEATURES else self.between(cut, [FEATURES], fold=fold)
+        body = None if cut == FEATURES else self.submodel(cut, [FEATURES], fold=fold)
         return Tail(body, head, trains_batchnorm=trains_batchnorm)
 
     def classifier(self, head: Any) -> Any:

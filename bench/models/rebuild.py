@@ -72,7 +72,7 @@ class TrainedModel:
 
         from bench.models.cuts import PIXELS
 
-        last = self.network.between(PIXELS, [self.network.last_map], fold=fold)
+        last = self.network.submodel(PIXELS, [self.network.last_feature_map], fold=fold)
         logits = self.head(self.network.pool(last.outputs[0]), training=False)
         return keras.Model(last.inputs, [logits, last.outputs[0]] if maps else logits)
 

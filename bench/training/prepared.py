@@ -40,7 +40,7 @@ class ForwardPassCache:
         """Return the pass from one cut to deeper cuts, compiled for `FORWARD_BATCH` rows."""
         key = (source, *targets)
         if key not in self._passes:
-            model = self.network.between(source, targets, fold=True)
+            model = self.network.submodel(source, targets, fold=True)
             forward = self.backend.forward(model)
             start = time.perf_counter()
             dtype = "uint8" if source == PIXELS else "float32"

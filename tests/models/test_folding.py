@@ -67,11 +67,11 @@ def test_a_folded_network_and_its_submodels_give_the_same_values() -> None:
     pixels, _ = tiny.images(8, seed=0)
     backend = current_backend()
     cuts = ["one_add", "two_add", "features"]
-    plain = backend.forward(network.between("pixels", cuts))(pixels)
-    fold = backend.forward(network.between("pixels", cuts, fold=True))(pixels)
+    plain = backend.forward(network.submodel("pixels", cuts))(pixels)
+    fold = backend.forward(network.submodel("pixels", cuts, fold=True))(pixels)
     for expected, found in zip(plain, fold, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-    later = backend.forward(network.between("two_add", ["features"], fold=True))(plain[1])[0]
+    later = backend.forward(network.submodel("two_add", ["features"], fold=True))(plain[1])[0]
     np.testing.assert_allclose(later, plain[2], rtol=1e-4, atol=1e-4)
 
 
@@ -146,7 +146,7 @@ def test_a_folded_tail_trains_as_the_plain_one() -> None:
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
         head = build_head(Head(dropout=0), network.features_shape, 2)
         initialise_head(head, seed=0)
-        rows = backend.forward(network.between("pixels", [cut]))(pixels)[0]
+        rows = backend.forward(network.submodel("pixels", [cut]))(pixels)[0]
         tail = network.tail(cut, head, phase, fold=fold)
         assert fold == any("_folded" in layer.name for layer in tail.body.layers[1].layers)
         step = backend.train_step(tail, keras.optimizers.SGD(0.01), weighted_loss)

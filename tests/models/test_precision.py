@@ -95,7 +95,7 @@ def test_folding_rounds_no_more_than_the_plain_network(precision: Precision) -> 
     forward = current_backend().forward
 
     def features(precision: Precision, fold: bool) -> np.ndarray:
-        made = network(precision).between("pixels", ["features"], fold=fold)
+        made = network(precision).submodel("pixels", ["features"], fold=fold)
         return forward(made)(pixels)[0].astype("float32")
 
     expected = features("float32", False)
@@ -127,7 +127,7 @@ def test_small_gradients_survive_float16() -> None:
         cut = made.unfreeze(phase)
         head = build_head(Head(dropout=0), made.features_shape, 2)
         initialise_head(head, seed=0)
-        rows = backend.forward(made.between("pixels", [cut]))(pixels)[0].astype("float32")
+        rows = backend.forward(made.submodel("pixels", [cut]))(pixels)[0].astype("float32")
         tail = made.tail(cut, head, phase)
         optimizer = PhaseTrainer(phase, 0, tail, backend).optimizer
         step = backend.train_step(tail, optimizer, lambda *a: 1e-7 * weighted_loss(*a))

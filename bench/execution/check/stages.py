@@ -91,7 +91,7 @@ def check_cuts(subject: Subject) -> str:
     # From each stage to the next: from each to the end would compute the last stages many times.
     differences = {}
     for stage, following in pairwise(there):
-        [output] = subject.backend.forward(network.between(stage, [following]))(there[stage])
+        [output] = subject.backend.forward(network.submodel(stage, [following]))(there[stage])
         differences[stage] = _difference(output, there[following])
     for stage, difference in differences.items():
         if difference > CUT_TOLERANCE:

@@ -138,7 +138,7 @@ class _FeatureSource:
         self.model, self.progress, network = model, progress, model.network
         self.frozen = FrozenFeatures.of_record(network, record, job.dataset, store)
         self.cut = phase_cuts(network, job.protocol.phases)[-1]  # end of the frozen part
-        self.frozen.passes.get(self._source_of_maps, [network.last_map])  # compiles it
+        self.frozen.passes.get(self._source_of_maps, [network.last_feature_map])  # compiles it
 
     @property
     def _source_of_maps(self) -> str:
@@ -149,14 +149,14 @@ class _FeatureSource:
         cut = self._source_of_maps
         if not len(images):
             network = self.model.network
-            return np.empty((0, *network.shape(network.last_map)), np.float32)
+            return np.empty((0, *network.shape(network.last_feature_map)), np.float32)
         return predict(self._forward(cut), RowSubset(self._rows("test", cut), images))
 
     def features(self, split: SplitName, images: Array) -> Array:
         """Return one feature per channel for the given images of a split."""
         network = self.model.network
         rows = RowSubset(self._rows(split, self.cut), images)
-        channels = network.shape(network.last_map)[-1]
+        channels = network.shape(network.last_feature_map)[-1]
         found = []
         for start in range(0, len(rows), FEATURE_BATCH):
             part = RowSubset(rows, np.arange(start, min(start + FEATURE_BATCH, len(rows))))
@@ -172,4 +172,4 @@ class _FeatureSource:
         return self.frozen.rows(split, PLAIN, [cut], self.progress)[cut]
 
     def _forward(self, cut: str) -> Forward:
-        return self.frozen.passes.get(cut, [self.model.network.last_map])
+        return self.frozen.passes.get(cut, [self.model.network.last_feature_map])

@@ -81,7 +81,7 @@ def test_mistakes_are_explained_by_the_model_that_made_them(home: Path, tuned: b
     total = arrays["explained_heatmaps"].sum(axis=(1, 2)) + (bias - bias.mean())[answers]
     np.testing.assert_allclose(total, relative, atol=1e-4)
 
-    forward = backend.forward(model.network.between(PIXELS, [FEATURES]))
+    forward = backend.forward(model.network.submodel(PIXELS, [FEATURES]))
     unit = [
         f / np.linalg.norm(f, axis=1, keepdims=True)
         for f in (forward(test[images])[0], forward(train)[0])
