@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.storage.records import read_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,4 +55,4 @@ def run(
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return find(read_run(results / name))
+    return analyse_run(read_run(results / name))

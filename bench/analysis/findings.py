@@ -217,7 +217,7 @@ class Findings:
         )
 
 
-def find(run: StoredRun) -> Findings:
+def analyse_run(run: StoredRun) -> Findings:
     """Analyse a run: compute its scores and tables from its records and arrays."""
     scores = score_trials(run)
     trials = trial_table(scores)

@@ -86,9 +86,9 @@ class PredictingModel:
 def best_record(run: StoredRun) -> Record:
     """Return the best seed of the recommended backbone; raise `NotRankedError` if none is."""
     from bench.analysis.choice import Limits, choose
-    from bench.analysis.findings import find
+    from bench.analysis.findings import analyse_run
 
-    choice = choose(find(run), Limits())
+    choice = choose(analyse_run(run), Limits())
     if choice.pick is None:
         raise NotRankedError(
             f"run {run.name} ranks no backbone; name one to predict with "

@@ -37,13 +37,13 @@ def read(
 ) -> Findings:
     """Read a run and compute its findings, from which every report is made. `price_per_hour` and
     `margin` (percentage points) replace the values given to the run."""
-    from bench.analysis.findings import find
+    from bench.analysis.findings import analyse_run
     from bench.storage.records import read_run
 
     run = read_run(folder)
     price = run.meta.price_per_hour if price_per_hour is None else price_per_hour
     points = run.meta.margin if margin is None else margin
-    return find(replace(run, meta=replace(run.meta, price_per_hour=price, margin=points)))
+    return analyse_run(replace(run, meta=replace(run.meta, price_per_hour=price, margin=points)))
 
 
 def is_incomplete(findings: Findings, trials: Collection[str] | None = None) -> bool:

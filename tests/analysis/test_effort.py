@@ -9,7 +9,7 @@ import pytest
 from synthetic import Net, make_run
 
 from bench.analysis.facts import effort, facts
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.inference.measuring.evaluation import with_seconds
 from bench.storage.records import read_records, read_run
 from bench.training.accounting import ImportTime, PassTimes, trial_seconds
@@ -58,7 +58,7 @@ def test_energy_of_shared_queries_counts_once(tmp_path: Path) -> None:
 
 def test_the_effort_is_a_fact_of_the_run(tmp_path: Path) -> None:
     nets = [Net("a", latency_ms=20), Net("b", fails="out of memory")]
-    findings = find(read_run(make_run(tmp_path / "r", nets)))
+    findings = analyse_run(read_run(make_run(tmp_path / "r", nets)))
     # 3 + 1.5 + 2.5 + 5 + 4 s less 1.5 s for data that was cached, 10 to train, 5 to measure.
     said = dict(facts(findings))["Effort"]
     assert said == "30 s of computing: 15 s preparing, 10 s training, 5.0 s measuring"

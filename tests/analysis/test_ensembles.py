@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from synthetic import Net, make_run
 
 from bench.analysis.ensembles import Ensembles
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.reports import csv
 from bench.reports.blocks import Commands
 from bench.reports.sections import ensembles as page
@@ -50,7 +50,7 @@ def analysed(
             arrays[f"{split}_labels"] = truth
             arrays[f"{split}_probabilities"] = np.where(np.eye(2)[truth] == 1, right, 1 - right)
         write_arrays(folder, record.trial.key, arrays)
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def found_in(findings: Findings) -> Ensembles:
@@ -169,7 +169,7 @@ def test_nothing_is_chosen_where_one_alone_is_better(tmp_path: Path) -> None:
 def test_only_pretrained_backbones_are_members(tmp_path: Path) -> None:
     random = Net("random", source="random init")
     one = make_run(tmp_path / "one", [Net("a"), random], images=40)
-    assert find(read_run(one)).ensembles is None
-    assert page.section(find(read_run(one))) is None
+    assert analyse_run(read_run(one)).ensembles is None
+    assert page.section(analyse_run(read_run(one))) is None
     two = make_run(tmp_path / "two", [Net("a"), Net("b", 3.5), random], images=40)
-    assert {one.label for one in found_in(find(read_run(two))).shown} == {"a + b"}
+    assert {one.label for one in found_in(analyse_run(read_run(two))).shown} == {"a + b"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from synthetic import Net, answers, judged, make_run, write_records
 
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.analysis.soups import WeightSoup
 from bench.reports import csv
 from bench.reports.blocks import Commands
@@ -42,7 +42,7 @@ def analysed(
             records[1] = replace(record, soup=Soup(tuple(tried)), seconds=seconds)
         write_arrays(folder, record.trial.key, arrays)
     write_records(folder, records)
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def the_soup(findings: Findings) -> WeightSoup:
@@ -111,5 +111,5 @@ def test_a_soup_of_a_seed_that_was_trained_again_is_not_shown(tmp_path: Path) ->
     first, *others = findings.run.records
     records = [replace(first, finished="later"), *others]
     write_records(tmp_path / "r", records)
-    assert find(read_run(tmp_path / "r")).soups == ()
-    assert soups.section(find(read_run(tmp_path / "r"))) is None
+    assert analyse_run(read_run(tmp_path / "r")).soups == ()
+    assert soups.section(analyse_run(read_run(tmp_path / "r"))) is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthetic import Net, audit_of, make_run, write_records
 
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.sensitivity import Flip, LeadAtRate, Sensitivity
 from bench.analysis.warnings import Cause, Caution, cautions
 from bench.data.audit.result import ImagePair, KeptAudit, LocatedImage
@@ -54,7 +54,9 @@ def all_cautions(folder: Path) -> list[Caution]:
     run = read_run(folder)
     failed = replace(records[0], status="failed", reason="no")
     smaller = replace(failed, trial=replace(failed.trial, fraction=0.5, key="half"))
-    findings = find(replace(run, failed_reruns=(failed,), all_records=(*run.all_records, smaller)))
+    findings = analyse_run(
+        replace(run, failed_reruns=(failed,), all_records=(*run.all_records, smaller))
+    )
     ahead, behind = LeadAtRate(1.0, 0.1, 0.001), LeadAtRate(0.1, -0.1, 0.001)
     flip = Flip("test", "one", "two", ahead, behind, p=0.01)
     vars(findings)["sensitivity"] = Sensitivity({}, (flip,))

@@ -13,7 +13,7 @@ from synthetic import Net, make_run, write_records
 from user import User
 
 from bench.analysis.comparison import compare
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.errors import UnknownNameError
 from bench.execution.plan import with_input_sizes
 from bench.execution.request import RunRequest
@@ -85,7 +85,7 @@ def test_a_size_is_a_row_from_the_plan_to_the_page(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert executor.ran == [("tiny@32", 0), ("tiny@32", 1), ("tiny@48", 0), ("tiny@48", 1)]
     run = user.load()
-    findings = find(run)
+    findings = analyse_run(run)
     assert findings.backbones["label"].tolist() == ["tiny@48", "tiny@32"]
     assert findings.backbones["seeds"].tolist() == [2, 2]
     for name in ("report.md", "report.html", "summary.csv"):
@@ -105,7 +105,7 @@ def test_a_run_of_one_size_is_compared_with_that_size_of_another(tmp_path: Path)
     sized = replace(record, trial=replace(record.trial, sized=True))
     small = replace(record, trial=replace(sized.trial, key="0" * 16, input_size=96))
     write_records(after, [small, sized])
-    found = compare(find(read_run(before)), find(read_run(after)))
+    found = compare(analyse_run(read_run(before)), analyse_run(read_run(after)))
     assert {change.label for change in found.changes} == {"a"}
     assert [one.label for one in found.refused if not one.figures] == ["a@96"]
     assert found.lost == ()

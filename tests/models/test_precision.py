@@ -14,7 +14,7 @@ import trained_run as made_run
 from workbench import PROTOCOL, SETTINGS, make_dataset, run
 
 from bench.analysis.facts import facts
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.models.backends.base import current_backend
 from bench.models.network import Network, build_head, initialise_head, weighted_loss
 from bench.models.rebuild import rebuild
@@ -155,4 +155,4 @@ def test_the_model_is_rebuilt_and_timed_in_its_precision(tmp_path: Path) -> None
     assert again.network.precision == "mixed_bfloat16"
     # For a file that others read, from the same weights.
     assert rebuild(run, evidence.record, "float32").network.precision == "float32"
-    assert "mixed_bfloat16" in dict(facts(find(run)))["Precision"]
+    assert "mixed_bfloat16" in dict(facts(analyse_run(run)))["Precision"]

@@ -12,7 +12,7 @@ from test_html_report import HOSTILE, rendered
 from tinyhtml5.parser import HTMLParser
 
 from bench.analysis.escape import one_line, shorten
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.reports import markdown, sections
 from bench.reports.blocks import Image, Section, Table
 from bench.reports.html import index
@@ -35,7 +35,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         seeds=(0, 1),
         notes=list(HOSTILE),
     )
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def read(inline: Token) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from synthetic import Net, make_run, write_records
 
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.data import thumbnails
 from bench.errors import BenchError
 from bench.storage.arrays import (
@@ -55,7 +55,7 @@ def old_folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> Findings:
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def keys(folder: Path) -> list[str]:
@@ -261,7 +261,7 @@ def test_the_last_line_of_a_repeated_record_counts(folder: Path) -> None:
     path.write_text("\n".join([first, second, first.replace('"notes": []', '"notes": ["later"]')]))
     run = read_run(folder)
     assert [(r.trial.backbone, r.notes) for r in run.records] == [("two", ()), ("one", ("later",))]
-    assert list(find(run).trials["rank"]) == [1, 2]
+    assert list(analyse_run(run).trials["rank"]) == [1, 2]
 
 
 def test_trained_weights_of_another_trial_are_damage(tmp_path: Path) -> None:

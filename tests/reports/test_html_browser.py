@@ -22,7 +22,7 @@ from test_conformance import errors
 from test_report_mistakes import explained_run
 
 from bench import reports as report
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.data import thumbnails
 from bench.storage.records import read_run
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images=80,
     )
     (folder / thumbnails.FOLDER).mkdir()
-    for mistakes in find(read_run(folder)).mistakes.values():
+    for mistakes in analyse_run(read_run(folder)).mistakes.values():
         for mistake in mistakes:
             path = folder / thumbnails.FOLDER / f"{mistake.image:05d}.jpg"
             Image.new("RGB", (144, 144), (mistake.image * 3 % 256, 90, 120)).save(path)

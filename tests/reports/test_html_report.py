@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from synthetic import SIX, Net, make_run
 
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.analysis.mistakes import shown_images
 from bench.data import thumbnails
 from bench.reports import html, sections
@@ -63,7 +63,7 @@ def rendered(findings: Findings) -> str:
 
 
 def page_of(folder: Path) -> str:
-    return rendered(find(read_run(folder)))
+    return rendered(analyse_run(read_run(folder)))
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def dense(filled: list[float], counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def test_a_matrix_of_many_classes_is_stored_sparsely(tmp_path: Path) -> None:
-    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
+    findings = analyse_run(read_run(make_run(tmp_path, SIX[:1], classes=range_of(30), images=90)))
     counts = findings.confusions["mobilenetv2"]
     data = data_of(rendered(findings))
     panel, cells = matrix(data)
@@ -196,7 +196,7 @@ def test_of_too_many_confusions_only_the_largest_are_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confusion, "MAX_CELLS", 2)
-    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(25), images=200)))
+    findings = analyse_run(read_run(make_run(tmp_path, SIX[:1], classes=range_of(25), images=200)))
     counts = findings.confusions["mobilenetv2"]
     panel, cells = matrix(data_of(rendered(findings)))
     wrong = np.sort(counts[~np.eye(25, dtype=bool)])[::-1]
@@ -210,7 +210,7 @@ def test_of_equal_confusions_random_ones_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confusion, "MAX_CELLS", 300)
-    findings = find(read_run(make_run(tmp_path, SIX[:1], classes=range_of(25), images=50)))
+    findings = analyse_run(read_run(make_run(tmp_path, SIX[:1], classes=range_of(25), images=50)))
     findings.confusions["mobilenetv2"][:] = 1
     _, cells = matrix(data_of(rendered(findings)))
     drawn = np.bincount(np.reshape(cells["filled"], (-1, 3))[:, 0].astype(int), minlength=25)
@@ -251,7 +251,7 @@ def test_ten_backbones_five_seeds_and_ten_classes_stay_below_15_mb(tmp_path: Pat
     nets = [Net(f"net{i}", 2 + i / 10, 10 + i) for i in range(10)]
     classes = [f"class {i}" for i in range(10)]
     folder = make_run(tmp_path, nets, classes=classes, seeds=range(5), images=400)
-    findings = find(read_run(folder))
+    findings = analyse_run(read_run(folder))
     # Noise compresses worst: no photograph of this size takes more room.
     noise = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
     buffer = io.BytesIO()

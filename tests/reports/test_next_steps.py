@@ -11,7 +11,7 @@ import pytest
 from synthetic import Net, answers, judged, make_run, write_records
 
 from bench.analysis import format as fmt
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.cli.main import main
 from bench.reports.blocks import Commands
 from bench.reports.sections import next_steps, reproduction
@@ -42,7 +42,7 @@ def made(
         write_arrays(folder, record.trial.key, arrays)
         records.append(replace(record, session=sessions[name]))
     write_records(folder, records)
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def commands(findings: Findings) -> dict[str, str]:

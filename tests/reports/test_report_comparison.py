@@ -15,7 +15,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 from test_html_report import data_of
 
 from bench.analysis.comparison import ChangedFigure, Comparison, compare
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.rules import apply_rule, parse_rule
 from bench.cli.main import main
 from bench.data import thumbnails
@@ -49,7 +49,7 @@ def made(
 
 
 def compared(before: Path, after: Path) -> Comparison:
-    return compare(find(read_run(before)), find(read_run(after)))
+    return compare(analyse_run(read_run(before)), analyse_run(read_run(after)))
 
 
 def change(found: Comparison, figure: str) -> ChangedFigure:
@@ -327,7 +327,9 @@ def test_a_seed_with_nan_predictions_is_not_averaged_away(tmp_path: Path) -> Non
     evidence = read_run(folder).evidence[1]
     arrays = {**evidence.arrays, "test_probabilities": np.full((60, 2), np.nan)}
     write_arrays(folder, evidence.record.trial.key, arrays)
-    found = compare(*(find(read_run(tmp_path / name)) for name in "ab"), ("accuracy", "macro_f1"))
+    found = compare(
+        *(analyse_run(read_run(tmp_path / name)) for name in "ab"), ("accuracy", "macro_f1")
+    )
     assert [(n.figures, n.reason) for n in found.refused] == [
         (("accuracy", "macro_f1"), "no usable figure for seed 1 in b")
     ]
@@ -336,7 +338,7 @@ def test_a_seed_with_nan_predictions_is_not_averaged_away(tmp_path: Path) -> Non
 def test_an_accuracy_is_the_one_of_the_leaderboard(tmp_path: Path) -> None:
     """Both are over the seeds that all backbones of the run finished."""
     nets = [Net("net", 1.0), Net("other", fails="out of memory", fails_seeds=(2,))]
-    findings = [find(read_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
+    findings = [analyse_run(read_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
     ranked = findings[0].backbones.set_index("label")["accuracy"]["net"]
     every = findings[0].trials.set_index("label")["accuracy"]["net"]
     assert ranked != pytest.approx(every.mean())

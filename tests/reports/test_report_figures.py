@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from synthetic import SIX, Net, make_run, write_records
 
 from bench import reports as report
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.reports.blocks import ConfusionCount, Section
 from bench.reports.charts import Axis, Cells, Chart, Line, Mark, Panel, Points, Span
 from bench.reports.figures import chart, pictures, style
@@ -32,7 +32,7 @@ from bench.types import Epoch, PhaseResult
 
 
 def findings(folder: Path, *args: Any, **more: Any) -> Findings:
-    return find(read_run(make_run(folder, *args, **more)))
+    return analyse_run(read_run(make_run(folder, *args, **more)))
 
 
 def charts(found: Findings) -> dict[str, Chart]:
@@ -277,7 +277,7 @@ def test_training_times_of_machines_that_differ_are_not_ranked(tmp_path: Path) -
     elsewhere = replace(second, environment={**second.environment, "node": "n2"})
     for records, front in (([first, second], True), ([first, elsewhere], False)):
         write_records(folder, records)
-        panels = charts(find(read_run(folder)))["accuracy_cost"].panels
+        panels = charts(analyse_run(read_run(folder)))["accuracy_cost"].panels
         lines = {p.title: any(isinstance(layer, Line) for layer in p.layers) for p in panels}
         assert lines["Training time"] is front
         assert lines["Latency"]

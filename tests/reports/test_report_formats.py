@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from synthetic import SIX, Net, make_run
 
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.metrics.base import METRICS
 from bench.cli.main import main
 from bench.errors import UnknownNameError, UsageError
@@ -44,7 +44,7 @@ def test_json_follows_its_published_schema(folder: Path, tmp_path: Path) -> None
 
 
 def test_json_says_what_the_table_says(folder: Path) -> None:
-    findings = find(read_run(folder))
+    findings = analyse_run(read_run(folder))
     content = json_report.content(findings)
     best = content.backbones[0]
     assert best.label == findings.backbones["label"].iloc[0]
@@ -62,7 +62,7 @@ def test_json_says_what_the_table_says(folder: Path) -> None:
 
 
 def test_a_short_table_for_a_pull_request(folder: Path) -> None:
-    text = pull_request.text(find(read_run(folder)))
+    text = pull_request.text(analyse_run(read_run(folder)))
     lines = text.splitlines()
     assert lines[0].startswith(("resnet50", "efficientnet"))
     assert len([line for line in lines if line.startswith("|")]) == 2 + 4
@@ -73,7 +73,7 @@ def test_a_short_table_for_a_pull_request(folder: Path) -> None:
 
 def test_hostile_names_stay_text_in_a_pull_request(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", [Net("=evil|`net`\n<b>")], classes=HOSTILE)
-    text = pull_request.text(find(read_run(run)))
+    text = pull_request.text(analyse_run(read_run(run)))
     assert "<script>" not in text
     assert "<b>" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -82,7 +82,7 @@ def test_hostile_names_stay_text_in_a_pull_request(tmp_path: Path) -> None:
 
 def test_a_pull_request_mentions_nobody(tmp_path: Path) -> None:
     nets = [Net("@torvalds"), Net("https://example.org", fails="see https://example.org/@me")]
-    text = pull_request.text(find(read_run(make_run(tmp_path / "r", nets))))
+    text = pull_request.text(analyse_run(read_run(make_run(tmp_path / "r", nets))))
     assert "@&#8203;torvalds" in text
     assert "https:&#8203;//example.org" in text
     assert not re.search(r"@\w|://|www\.", text)
@@ -92,7 +92,7 @@ def test_parquet_has_the_columns_of_the_summary(folder: Path) -> None:
     pytest.importorskip("pyarrow")
     (path,) = formats.write(folder, ["parquet"])
     table = pd.read_parquet(path)
-    findings = find(read_run(folder))
+    findings = analyse_run(read_run(folder))
     expected = findings.with_standings(findings.trials).reset_index(drop=True)
     assert list(table.columns) == list(expected.columns)
     assert table["accuracy"].tolist() == pytest.approx(expected["accuracy"].tolist(), nan_ok=True)
@@ -103,7 +103,7 @@ def test_timm_columns_have_the_meaning_of_timm(folder: Path) -> None:
     (path,) = formats.write(folder, ["timm"])
     rows = {row["model"]: row for row in csv.DictReader(path.read_text().splitlines())}
     assert "vgg16" not in rows  # it failed
-    table = find(read_run(folder)).backbones.set_index("backbone")
+    table = analyse_run(read_run(folder)).backbones.set_index("backbone")
     net, row = rows["mobilenetv2"], table.loc["mobilenetv2"]
     assert float(net["top1"]) == pytest.approx(100 * row["accuracy"], rel=1e-5)
     assert float(net["top1"]) + float(net["top1_err"]) == pytest.approx(100, abs=1e-3)
@@ -119,7 +119,7 @@ def test_timm_columns_have_the_meaning_of_timm(folder: Path) -> None:
 
 def test_timm_top5_of_more_classes_and_no_formula(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", [Net("=net", 2.0)], classes=[f"c{i}" for i in range(10)])
-    (row,) = timm.frame(find(read_run(run))).to_dict("records")
+    (row,) = timm.frame(analyse_run(read_run(run))).to_dict("records")
     assert row["model"] == "'=net"
     assert row["top1"] < row["top5"] <= 100
 

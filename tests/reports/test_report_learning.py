@@ -14,7 +14,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
 from bench.analysis.facts import facts
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.sensitivity import find_flips, sensitivity
 from bench.analysis.statistics import wilson
 from bench.storage.arrays import write_arrays
@@ -63,7 +63,7 @@ SHARES = {
 
 def test_points_are_accuracies_with_intervals_and_random_init_has_none(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
-    found = find(run).learning
+    found = analyse_run(run).learning
     assert found is not None
     assert list(found.points) == ["alpha", "beta"]
     assert found.sizes == (8, 80)
@@ -75,7 +75,7 @@ def test_points_are_accuracies_with_intervals_and_random_init_has_none(tmp_path:
 
 def test_the_best_at_each_size_and_what_is_undecided(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
-    found = find(run).learning
+    found = analyse_run(run).learning
     assert found is not None
     few, all_of_them = found.best
     # 22 of 40 images that alpha alone gets right, and none that only beta does.
@@ -95,7 +95,7 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
         if (r.trial.backbone, r.trial.fraction, r.trial.seed) != ("beta", 0.1, 0)
     ]
     write_records(folder, kept)
-    found = find(read_run(folder)).learning
+    found = analyse_run(read_run(folder)).learning
     assert found is not None
     assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.75, 1), (0.625, 2)]
 
@@ -103,22 +103,22 @@ def test_at_each_size_all_are_averaged_over_the_same_seeds(tmp_path: Path) -> No
 def test_only_the_full_training_set_is_ranked(tmp_path: Path) -> None:
     run = add_shares(make_run(tmp_path, NETS, images=IMAGES), SHARES)
     assert len(run.subset_records) == 3
-    assert dict(facts(find(run)))["Trials"] == (
+    assert dict(facts(analyse_run(run)))["Trials"] == (
         "6 finished, 0 failed (3 on fewer training images); seed 0"
     )
-    table = find(run).table
+    table = analyse_run(run).table
     assert table["backbone"].tolist() == ["beta", "alpha", "gamma"]
     assert table["accuracy"].tolist()[:2] == [37 / 40, 36 / 40]
     assert np.isnan(table["accuracy"].iloc[2])  # its weights are random
     without = add_shares(make_run(tmp_path / "half", NETS, images=IMAGES), {("beta", 0.5): [20]})
     assert [r.trial.fraction for r in without.records] == [0.5]
-    assert find(without).learning is None
+    assert analyse_run(without).learning is None
 
 
 def test_seeds_are_averaged_at_each_size(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("alpha")], images=IMAGES, seeds=(0, 1))
     run = add_shares(folder, {("alpha", 0.1): [20, 30], ("alpha", 1.0): [36, 38]})
-    found = find(run).learning
+    found = analyse_run(run).learning
     assert found is not None
     assert [(p.accuracy, p.seeds) for p in found.points["alpha"]] == [(0.625, 2), (0.925, 2)]
     assert found.points["alpha"][0].low < wilson(25, 40)[0]  # seeds add to what images leave open
@@ -174,7 +174,7 @@ def test_a_ranking_that_flips_with_the_rate(tmp_path: Path) -> None:
     make_run(tmp_path, NETS, images=IMAGES)
     right = {"alpha": [20, 36], "beta": [32, 20], "gamma": [40, 0]}
     run = tune(tmp_path, right, {"alpha": 1, "beta": 0, "gamma": 0})
-    found = sensitivity(run, find(run).records)
+    found = sensitivity(run, analyse_run(run).records)
     assert found is not None
     assert set(found.rates) == {"alpha", "beta"}
     low, own = found.rates["alpha"]
@@ -196,7 +196,7 @@ def test_an_order_that_holds_at_every_rate_is_no_flip(tmp_path: Path) -> None:
     make_run(tmp_path, NETS, images=IMAGES)
     right = {"alpha": [20, 36], "beta": [20, 35], "gamma": [0, 40]}
     run = tune(tmp_path, right, {"alpha": 1, "beta": 1, "gamma": 1})
-    found = sensitivity(run, find(run).records)
+    found = sensitivity(run, analyse_run(run).records)
     assert found is not None
     assert found.flips == ()
     assert found.at_the_edge == ("alpha", "beta")
@@ -256,7 +256,7 @@ def test_missing_arrays_leave_the_validation_figures(tmp_path: Path) -> None:
     run = tune(tmp_path, {"alpha": [20, 36]}, {"alpha": 1})
     for file in (tmp_path / "arrays").iterdir():
         file.unlink()
-    found = sensitivity(run, find(run).records)
+    found = sensitivity(run, analyse_run(run).records)
     assert found is not None
     assert [(r.val_accuracy, r.test_accuracy) for r in found.rates["alpha"]] == [
         (0.5, None),
@@ -267,7 +267,7 @@ def test_missing_arrays_leave_the_validation_figures(tmp_path: Path) -> None:
 def test_a_diverged_rate_is_reported(tmp_path: Path) -> None:
     make_run(tmp_path, [Net("alpha")], images=IMAGES)
     run = tune(tmp_path, {"alpha": [20, None]}, {"alpha": 0})
-    found = sensitivity(run, find(run).records)
+    found = sensitivity(run, analyse_run(run).records)
     assert found is not None
     low, own = found.rates["alpha"]
     assert (own.diverged, own.val_loss, own.test_accuracy) == (1, None, None)

@@ -14,7 +14,7 @@ from PIL import Image
 from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.analysis.metrics.classification import Predictions
 from bench.analysis.mistakes import (
     Mistake,
@@ -98,7 +98,7 @@ def test_the_section_of_disagreements_by_hand(tmp_path: Path) -> None:
     make_run(tmp_path, [Net("a"), Net("b")], images=20)
     for record, errors in zip(read_records(tmp_path), ([0, 1, 2], [2, 3]), strict=True):
         write_arrays(tmp_path, record.trial.key, judged(answers(errors, 20)))
-    section = disagreements_section.section(find(read_run(tmp_path)))
+    section = disagreements_section.section(analyse_run(read_run(tmp_path)))
     assert section is not None
     table, gallery = section.blocks
     assert isinstance(table, Table)
@@ -145,7 +145,7 @@ def test_one_backbone_has_no_shared_mistakes() -> None:
 @pytest.mark.parametrize("source", ["imagenet", "random init"])
 def test_random_init_marks_no_image_as_mistake(tmp_path: Path, source: str) -> None:
     nets = [Net("one", 0.5), Net("two", 0.4), Net("three", 0.5, source=source)]
-    found = find(read_run(make_run(tmp_path, nets, seeds=(0, 1, 2))))
+    found = analyse_run(read_run(make_run(tmp_path, nets, seeds=(0, 1, 2))))
     assert ("three" in found.mistakes) is (source == "imagenet")
     assert set(found.mistakes) >= {"one", "two"}
     for each in found.mistakes.values():
@@ -207,7 +207,7 @@ def explained_run(folder: Path) -> Findings:
     write_arrays(folder, first.trial.key, arrays)
     seconds = {**first.seconds, "heatmaps": 0.4, "neighbours": 3.0}
     write_records(folder, [replace(first, seconds=seconds), second])
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def test_the_map_of_the_test_images_marks_the_mistakes(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_map_by_umap_is_the_alternative_of_the_same_images(tmp_path: Path) -> 
     record = run.records[0]
     arrays = read_arrays(run.folder, record, 2) | {"map_umap": np.arange(10.0, 20.0).reshape(5, 2)}
     write_arrays(run.folder, record.trial.key, arrays)
-    section = embedding.section(find(read_run(run.folder)))
+    section = embedding.section(analyse_run(read_run(run.folder)))
     assert section is not None
     (chart,) = section.blocks
     assert isinstance(chart, Chart)

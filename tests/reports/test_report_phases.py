@@ -10,7 +10,7 @@ import pytest
 from synthetic import Net, answers, judged, make_run, write_records
 
 from bench import reports as report
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.analysis.gains import phase_outcomes
 from bench.storage.arrays import write_arrays
 from bench.storage.records import read_records, read_run
@@ -26,7 +26,7 @@ def made(
     arrays = judged(after_each[-1], phase_test_probabilities=np.stack(after_each))
     for record in read_records(folder):
         write_arrays(folder, record.trial.key, arrays)
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def test_ten_images_won_and_none_lost_helped(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_as_many_lost_as_won_is_undecided(tmp_path: Path) -> None:
     assert tuned.gain is not None
     assert tuned.gain.change == 0
     assert tuned.gain.word == "not significant"
-    row = find(found.run).trials.iloc[0]
+    row = analyse_run(found.run).trials.iloc[0]
     assert row["last_phase_change"] == 0
     assert row["last_phase_low"] == pytest.approx(-row["last_phase_high"])
     assert row["last_phase_low"] == pytest.approx(tuned.gain.low)
@@ -67,7 +67,7 @@ def test_training_and_validation_figures_of_the_best_and_last_epoch(tmp_path: Pa
     assert tuned.last is not None
     assert tuned.best.val_loss == phase.epochs[phase.best_epoch - 1].val_loss
     assert tuned.last.accuracy == phase.epochs[-1].accuracy
-    row = find(found.run).trials.iloc[0]
+    row = analyse_run(found.run).trials.iloc[0]
     assert row["last_epoch_train"] == phase.epochs[-1].accuracy
     assert row["best_epoch_val"] == phase.epochs[phase.best_epoch - 1].val_accuracy
 
@@ -82,7 +82,7 @@ def test_a_seed_that_kept_the_weights_from_before_counts_in_the_best_figures(
     unchanged = replace(tuned, best_epoch=0, start=Validation(0.1, 0.9))
     one = replace(one, phases=(one.phases[0], improved))
     write_records(tmp_path, [one, replace(two, phases=(two.phases[0], unchanged))])
-    best = phase_outcomes(find(read_run(tmp_path)))[1].best
+    best = phase_outcomes(analyse_run(read_run(tmp_path)))[1].best
     assert best is not None
     assert (best.val_loss, best.val_accuracy) == pytest.approx((0.3, 0.8))
     assert best.accuracy is None  # that seed has no training figure
@@ -99,7 +99,7 @@ def test_records_without_predictions_after_each_phase_still_render(tmp_path: Pat
     write_arrays(
         folder, record.trial.key, {"test_labels": labels, "test_probabilities": np.eye(2)[labels]}
     )
-    head, tuned = phase_outcomes(find(read_run(folder)))
+    head, tuned = phase_outcomes(analyse_run(read_run(folder)))
     assert head.accuracy is tuned.accuracy is tuned.gain is None
     report.render(folder)
     assert "## Phases" in (folder / "report.md").read_text(encoding="utf-8")

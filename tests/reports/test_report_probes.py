@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from synthetic import Net, answers, judged, make_run, write_records
 
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.statistics import wilson
 from bench.reports import csv as csv_report
 from bench.reports.blocks import Notes, Section, Table, sort_value
@@ -44,7 +44,7 @@ def probed_run(folder: Path, seeds: tuple[int, ...] = (0,)) -> Path:
 
 
 def section_of(folder: Path) -> Section | None:
-    return probes.section(find(read_run(folder)))
+    return probes.section(analyse_run(read_run(folder)))
 
 
 def agresti_min(won: int, lost: int, images: int) -> tuple[float, float, float]:

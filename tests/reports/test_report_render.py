@@ -20,7 +20,7 @@ from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench import load_run
 from bench import reports as report
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.errors import BenchError
 from bench.reports.manifest import manifest
 from bench.reports.markdown import section_text
@@ -245,7 +245,7 @@ def test_hostile_runtimes_stay_text(tmp_path: Path) -> None:
         RuntimeResult("<i>|two\x1b", status="failed", reason="<u>|"),
     )
     write_records(folder, [replace(record, runtimes=(*record.runtimes, *hostile))])
-    findings = find(read_run(folder))
+    findings = analyse_run(read_run(folder))
     section = runtimes.section(findings)
     assert section is not None
     text = section_text(section)

@@ -10,7 +10,7 @@ import pytest
 from synthetic import SIX, Net, answers, judged, make_run, write_records
 
 from bench import reports as report
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.reports.charts import Chart
 from bench.reports.figures import chart
 from bench.reports.sections import robustness
@@ -65,7 +65,7 @@ def test_only_the_seeds_that_all_finished_count(tmp_path: Path) -> None:
     folder = corrupted_run(tmp_path, [Net("one"), Net("two")], seeds=(0, 1))
     kept = [r for r in read_records(folder) if (r.trial.backbone, r.trial.seed) != ("two", 1)]
     write_records(folder, kept)
-    found = find(read_run(folder)).robustness
+    found = analyse_run(read_run(folder)).robustness
     # Seed 0 alone: 0, 1 and 3 wrong of ten.
     assert [row.mean for row in found.values()] == pytest.approx([26 / 30, 26 / 30])
 
@@ -82,7 +82,7 @@ def test_without_robustness_there_is_no_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 20])
 def test_the_picture_shows_every_accuracy(tmp_path: Path, count: int) -> None:
     nets = [Net(f"a_backbone_with_a_very_long_name_of_its_own_{i}") for i in range(count)]
-    section = robustness.section(find(read_run(corrupted_run(tmp_path, nets))))
+    section = robustness.section(analyse_run(read_run(corrupted_run(tmp_path, nets))))
     assert section is not None
     _, block = section.blocks
     assert isinstance(block, Chart)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from synthetic import SIX, Net, answers, judged, make_run, write_records
 
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.table import ARRAYS_MISSING
 from bench.storage.arrays import write_arrays
 from bench.storage.records import StoredRun, read_records, read_run
@@ -29,12 +29,12 @@ def answer(run: StoredRun, backbone: str, seed: int, right: int, certainty: floa
 
 
 def test_the_required_columns_come_first(tmp_path: Path) -> None:
-    table = find(read_run(make_run(tmp_path))).trials
+    table = analyse_run(read_run(make_run(tmp_path))).trials
     assert list(table.columns)[: len(REQUIRED)] == REQUIRED
 
 
 def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
-    table = find(read_run(make_run(tmp_path))).trials
+    table = analyse_run(read_run(make_run(tmp_path))).trials
     assert table["rank"].tolist()[:3] == [1, 2, 3]
     assert table["rank"].isna().tolist() == [False] * 3 + [True] * 3
     assert table["weights"].tolist()[3:5] == ["random init"] * 2
@@ -44,7 +44,7 @@ def test_ranked_then_random_then_failed(tmp_path: Path) -> None:
 
 
 def test_figures_by_label_are_in_the_order_of_the_table(tmp_path: Path) -> None:
-    found = find(read_run(make_run(tmp_path, [Net("worse", 2.5), Net("better")])))
+    found = analyse_run(read_run(make_run(tmp_path, [Net("worse", 2.5), Net("better")])))
     assert found.backbones["label"].tolist() == ["better", "worse"]
     assert list(found.confusions) == list(found.scaled_bin_sums) == ["better", "worse"]
 
@@ -56,7 +56,7 @@ def test_accuracy_ranks_and_loss_breaks_ties(tmp_path: Path) -> None:
     answer(run, "b", 0, right=9, certainty=0.9)
     answer(run, "c", 0, right=8, certainty=0.9)
     answer(run, "d", 0, right=10, certainty=0.9)
-    table = find(run).trials
+    table = analyse_run(run).trials
     # loss of a: -(9 ln 0.8 + ln 0.2) / 10 = 0.362; of b: -(9 ln 0.9 + ln 0.1) / 10 = 0.325
     assert table["loss"].tolist()[:2] == pytest.approx([0.325, 0.362], abs=5e-4)
     assert table["backbone"].tolist() == ["b", "a", "c", "d"]
@@ -69,7 +69,7 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     answer(run, "a", 1, right=10, certainty=0.9)
     answer(run, "b", 0, right=9, certainty=0.9)
     answer(run, "b", 1, right=10, certainty=0.9)
-    table = find(run).backbones.set_index("label")
+    table = analyse_run(run).backbones.set_index("label")
     assert table.index.tolist() == ["b", "a"]
     assert table.loc["a", "accuracy"] == pytest.approx(0.9)
     # Two values 0.2 apart: sqrt(0.1² + 0.1²) over 2 - 1.
@@ -81,13 +81,13 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
 
 
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
-    table = find(read_run(make_run(tmp_path))).backbones
+    table = analyse_run(read_run(make_run(tmp_path))).backbones
     assert table["accuracy_std"].isna().all()
 
 
 def test_a_seed_that_failed_does_not_hide_the_others(tmp_path: Path) -> None:
     net = replace(SIX[0], fails="out of memory", fails_seeds=(1,))
-    table = find(read_run(make_run(tmp_path, [net], seeds=(0, 1, 2)))).backbones
+    table = analyse_run(read_run(make_run(tmp_path, [net], seeds=(0, 1, 2)))).backbones
     assert table[["status", "seeds", "failed", "rank"]].values.tolist() == [["ok", 2, 1, 1]]
     assert table["reason"].tolist() == ["out of memory"]
 
@@ -98,7 +98,7 @@ def test_random_and_pretrained_seeds_are_not_mixed(tmp_path: Path) -> None:
     assert second.weights is not None
     drawn = replace(second, weights=replace(second.weights, source="random init"))
     write_records(folder, [first, drawn])
-    table = find(read_run(folder)).backbones
+    table = analyse_run(read_run(folder)).backbones
     assert table["label"].tolist() == ["a", "a (random init)"]
     assert table["seeds"].tolist() == [1, 1]
     assert table["rank"].isna().tolist() == [False, True]
@@ -108,14 +108,14 @@ def test_two_input_sizes_are_not_mixed(tmp_path: Path) -> None:
     folder = make_run(tmp_path, [Net("a")], seeds=(0, 1))
     first, second = read_records(folder)
     write_records(folder, [first, replace(second, trial=replace(second.trial, input_size=96))])
-    assert sorted(find(read_run(folder)).backbones["label"]) == ["a@224", "a@96"]
+    assert sorted(analyse_run(read_run(folder)).backbones["label"]) == ["a@224", "a@96"]
 
 
 def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> None:
     folder = make_run(tmp_path, SIX[:2])
     run = read_run(folder)
     (folder / "arrays" / f"{run.records[1].trial.key}.npz").unlink()
-    table = find(run).trials
+    table = analyse_run(run).trials
     assert table["backbone"].tolist() == ["mobilenetv2", "resnet50"]
     assert table["rank"].isna().tolist() == [False, True]
     assert table["reason"].tolist() == ["", ARRAYS_MISSING]
@@ -123,5 +123,5 @@ def test_a_trial_without_its_arrays_is_shown_and_not_ranked(tmp_path: Path) -> N
 
 def test_an_empty_run_has_an_empty_table(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path, []))
-    assert list(find(run).trials.columns)[:13] == REQUIRED
-    assert len(find(run).trials) == len(find(run).backbones) == 0
+    assert list(analyse_run(run).trials.columns)[:13] == REQUIRED
+    assert len(analyse_run(run).trials) == len(analyse_run(run).backbones) == 0

@@ -16,7 +16,7 @@ from synthetic import Net, answers, judged, make_run, write_records
 from test_html_report import data_of
 
 from bench import reports as report
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.analysis.pooled import pool_evidence
 from bench.analysis.warnings import warnings
 from bench.cli.commands import report_command
@@ -48,7 +48,7 @@ def made(
     make_run(folder, nets, seeds=seeds, images=images, queries=64)
     for record in read_records(folder):
         write(folder, record, wrong[record.trial.backbone][record.trial.seed], images)
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def report_again(folder: Path) -> int:
@@ -187,12 +187,12 @@ def test_if_the_speed_of_the_machine_changed_arithmetic_decides(tmp_path: Path) 
             for r in read_records(tmp_path)
         ],
     )
-    verdict = find(read_run(tmp_path)).verdict
+    verdict = analyse_run(read_run(tmp_path)).verdict
     assert (verdict.recommended, verdict.cheapest_by) == ("a", "GMACs")
     assert "take a, also the cheapest (0.300 GMACs)" in verdict.sentence
     steady = replace(session, calibration=(0.001, 0.00105))
     write_records(tmp_path, [replace(r, session=steady) for r in read_records(tmp_path)])
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert found.verdict.recommended == "b"
     assert not any("count as equal" in text for text in warnings(found))
     # Steady within each session, and three times slower in the other.
@@ -202,7 +202,7 @@ def test_if_the_speed_of_the_machine_changed_arithmetic_decides(tmp_path: Path) 
         tmp_path,
         [replace(r, session=sessions[r.trial.backbone]) for r in read_records(tmp_path)],
     )
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert found.verdict.recommended == "a"
     told = " ".join(warnings(found))
     assert "The machine's speed differed between the 2 sessions" in told
@@ -215,7 +215,7 @@ def test_if_the_speed_of_the_machine_changed_arithmetic_decides(tmp_path: Path) 
         tmp_path,
         [replace(r, session=sessions[r.trial.backbone]) for r in read_records(tmp_path)],
     )
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert found.verdict.recommended == "a"
     told = " ".join(warnings(found))
     assert (
@@ -255,7 +255,7 @@ def test_table_and_verdict_have_the_same_accuracy_over_the_seeds_that_all_have(
     found = made(tmp_path, {"a": [[0], list(range(27)), [1, 2]], "b": [[3], [4], [5]]})
     records = [r for r in found.run.records if (r.trial.backbone, r.trial.seed) != ("b", 1)]
     write_records(tmp_path, records)
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     verdict = found.verdict
     assert verdict.seeds == (0, 2)
     assert [(s.label, s.accuracy) for s in verdict.standings] == [("b", 0.99), ("a", 0.985)]
@@ -291,7 +291,7 @@ def test_without_a_shared_seed_nothing_is_compared(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0], [1]], "b": [[3], [4]]})
     kept = [r for r in found.run.records if (r.trial.backbone == "a") == (r.trial.seed == 0)]
     write_records(tmp_path, kept)
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert found.verdict.best is None
     assert found.verdict.sentence == (
         "Nothing is ranked: the trials differ in seed (0 for a; 1 for b: no seed finished for all)."
@@ -330,7 +330,7 @@ def test_trials_of_another_kind_are_not_ranked(
         tmp_path,
         [first, replace(second, trial=replace(second.trial, **change))],  # type: ignore[arg-type]
     )
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert found.trials["rank"].isna().all()
     assert found.backbones["rank"].isna().all()
     assert found.verdict.best is None
@@ -342,7 +342,7 @@ def test_trials_of_another_kind_are_not_ranked(
 def test_trials_on_other_test_images_are_not_ranked(tmp_path: Path) -> None:
     found = made(tmp_path, {"a": [[0]], "b": [[1]]})
     write(tmp_path, found.run.records[1], [1], 98)
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert found.trials["rank"].isna().all()
     assert "differ in test_labels (100 images" in found.verdict.sentence
 
@@ -391,7 +391,7 @@ def test_what_must_not_be_ranked_is_not_averaged(tmp_path: Path) -> None:
     write_records(
         tmp_path, [first, replace(second, trial=replace(second.trial, protocol_digest="e"))]
     )
-    found = find(read_run(tmp_path))
+    found = analyse_run(read_run(tmp_path))
     assert len(found.table) == 2
     assert "a; default e for a" in found.verdict.sentence
 

@@ -18,7 +18,7 @@ from synthetic import SIX, Net, make_run, write_records
 from test_html_report import data_of, rendered
 
 from bench.analysis import format as fmt
-from bench.analysis.findings import Findings, find
+from bench.analysis.findings import Findings, analyse_run
 from bench.reports import csv as csv_report
 from bench.reports import latex, markdown, sections, terminal
 from bench.reports.blocks import (
@@ -64,7 +64,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     folder = make_run(tmp_path_factory.mktemp("runs") / "r", nets, seeds=(0, 1), price_per_hour=2.0)
     counted = [replace(record, flops=10**9) for record in read_records(folder)]
     write_records(folder, counted)
-    return find(read_run(folder))
+    return analyse_run(read_run(folder))
 
 
 def plain(cell: str) -> str:

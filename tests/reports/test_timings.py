@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthetic import Net, make_run, write_records
 
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.warnings import latency_cautions, warnings
 from bench.reports.manifest import manifest
 from bench.storage.records import read_records, read_run
@@ -26,7 +26,7 @@ def told(folder: Path, sessions: dict[str, dict[str, Session]]) -> list[str]:
         first = next(iter(timed.values()))
         records.append(replace(record, runtimes=results, session=first))
     write_records(folder, records)
-    return [caution.text for caution in latency_cautions(find(read_run(folder)).records)]
+    return [caution.text for caution in latency_cautions(analyse_run(read_run(folder)).records)]
 
 
 def session(started: str, calibration: tuple[float, ...] = STEADY, seconds: float = 2.0) -> Session:
@@ -78,9 +78,9 @@ def test_trials_that_the_last_command_did_not_request_are_named(tmp_path: Path) 
     }
     asked = [keys["one", 0], keys["one", 1], keys["two", 0]]
     make_run(tmp_path / "r", NETS, seeds=(0, 1), asked=asked)
-    found = warnings(find(read_run(tmp_path / "r")))
+    found = warnings(analyse_run(read_run(tmp_path / "r")))
     (line,) = (w for w in found if w.startswith("Trials of earlier"))
     assert "not requested by the last one: two (seed 1), three." in line
     make_run(tmp_path / "r", NETS, seeds=(0, 1), asked=list(keys.values()))
-    found = warnings(find(read_run(tmp_path / "r")))
+    found = warnings(analyse_run(read_run(tmp_path / "r")))
     assert not [w for w in found if w.startswith("Trials of earlier")]

@@ -49,7 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the comparison; return 4 if a rule is broken or cannot be applied to a backbone."""
     import bench.analysis.metrics  # registers the metrics that rules may name  # noqa: F401
     from bench.analysis.comparison import SHOWN, compare
-    from bench.analysis.findings import find
+    from bench.analysis.findings import analyse_run
     from bench.analysis.metrics.base import METRICS
     from bench.analysis.rules import apply_rule, parse_rule
     from bench.reports import terminal
@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
             f"{arguments.before} and {arguments.after} are the same run, {folders[0].name}; name "
             f"two runs."
         )
-    before, after = (find(read_run(folder)) for folder in folders)
+    before, after = (analyse_run(read_run(folder)) for folder in folders)
     figures = dict.fromkeys([*SHOWN, *(rule.figure for rule in rules)])
     found = compare(before, after, tuple(figures))
     results = [apply_rule(found, rule, allow_missing=arguments.allow_missing) for rule in rules]

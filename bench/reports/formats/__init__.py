@@ -38,13 +38,13 @@ def parse(text: str) -> list[str]:
 
 def write(folder: Path, names: Iterable[str]) -> list[Path]:
     """Write the run in `folder` in each of these formats; return the files and folders."""
-    from bench.analysis.findings import find
+    from bench.analysis.findings import analyse_run
     from bench.storage.records import read_run
     from bench.storage.run_folder import refuse_links
 
     refuse_links(folder)
     modules = [importlib.import_module(f"{__name__}.{FORMATS[name]}") for name in names]
-    findings = find(read_run(folder)) if modules else None
+    findings = analyse_run(read_run(folder)) if modules else None
     return [module.write(findings) for module in modules]
 
 

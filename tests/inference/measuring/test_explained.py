@@ -12,7 +12,7 @@ import trained_run as made
 from tiny import SIZE, TINY
 
 from bench.analysis.explanations import MAP_SHARES
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.data import pixels
 from bench.models.backends.base import current_backend
 from bench.models.cuts import FEATURES, PIXELS
@@ -110,7 +110,7 @@ def checked(run: StoredRun, before: Record, explained: Record, job: Job) -> None
     every = (explained, *(r for r in run.all_records if r.trial.key != explained.trial.key))
     again = replace(run, all_records=every)
     assert pending_explanations(again, job) == []
-    findings = find(again)
+    findings = analyse_run(again)
     (found,) = findings.explanations.values()
     for mistake in findings.mistakes["tiny"]:
         heatmap = found.heatmap(mistake.image, mistake.predicted)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import trained_run as made
 
-from bench.analysis.findings import find
+from bench.analysis.findings import analyse_run
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.warnings import warnings
 from bench.errors import WorkerDiedError
@@ -297,7 +297,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
         "tiny (seed 0): stopped cannot be measured, since the trained weights were not "
         "kept; --fresh trains it again."
     )
-    told = warnings(find(read_run(tmp_path / "results" / "r")))
+    told = warnings(analyse_run(read_run(tmp_path / "results" / "r")))
     assert note in told
     assert any(text.startswith("same: timed by another command than keras") for text in told)
     gap_told = "tiny (random init) was not timed through narrow in batches of 32: MemoryError"
@@ -305,7 +305,7 @@ def test_what_is_asked_later_is_measured_and_nothing_trained(
 
 
 def test_rows_of_the_report(trained_run: Path) -> None:
-    (row,) = find(read_run(trained_run)).runtimes
+    (row,) = analyse_run(read_run(trained_run)).runtimes
     assert (row.runtime, row.status) == ("keras", "ok")
     assert row.latency_p50_ms is not None
     assert row.artefact_mb is None
