@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -48,14 +48,15 @@ def alone(kept: KeptAudit) -> Section:
     title = f"{found.dataset}: {fmt.divided(found.images)}, {len(found.classes)} classes"
     unusable = [(image.id, image.reason) for image in found.excluded]
     section = of_audit(kept, title)
-    return replace(section, blocks=[*section.blocks, *_listed("Unusable images", unusable)])
+    excluded = limited_notes(unusable, MAX_NAMED, WHERE, "Unusable images")
+    return replace(section, blocks=[*section.blocks, excluded])
 
 
 def in_terminal(kept: KeptAudit) -> Section:
     """Return `alone` with the pairs as a list: a terminal has no room for a table of them."""
     pairs = [(how, f"{left} = {right}") for left, right, how in _pairs(kept.audit)]
     section = alone(kept)
-    blocks = [*section.blocks, *_listed("Pairs", pairs)]
+    blocks = [*section.blocks, limited_notes(pairs, MAX_NAMED, WHERE, "Pairs")]
     return replace(
         section,
         blocks=[replace(b, where="with --json") if isinstance(b, Notes) else b for b in blocks],
@@ -70,8 +71,7 @@ def of_audit(kept: KeptAudit, title: str, tables: Iterable[Table] = ()) -> Secti
 
 def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
     found = kept.audit
-    if others := [*other_findings(found), *found.notes]:
-        yield note_list(others)
+    yield note_list([*other_findings(found), *found.notes])
     yield from tables
     yield _counts(kept)
     if found.pairs:
@@ -82,12 +82,8 @@ def _blocks(kept: KeptAudit, tables: Iterable[Table]) -> Iterator[Block]:
         yield from limited_table(Table("Pairs", columns, rows, folded=True), MAX_PAIRS, WHERE)
     several = [(group.name, _members(group, found)) for group in found.broken_groups]
     wrong = [(wrong.id, f"a {wrong.format} file") for wrong in found.wrong_extensions]
-    yield from (*_listed("In several splits", several), *_listed("Wrong extensions", wrong))
-
-
-def _listed(title: str, named: Sequence[tuple[str, str]]) -> Iterator[Notes]:
-    if named:
-        yield limited_notes(named, MAX_NAMED, WHERE, title)
+    yield limited_notes(several, MAX_NAMED, WHERE, "In several splits")
+    yield limited_notes(wrong, MAX_NAMED, WHERE, "Wrong extensions")
 
 
 def _counts(kept: KeptAudit) -> Table:

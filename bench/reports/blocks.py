@@ -265,11 +265,10 @@ def limited_notes(
     return Notes(tuple(items[:most]), title, max(0, len(items) - most), where)
 
 
-def limited_table(table: Table, most: int, where: str) -> tuple[Table | Notes, ...]:
+def limited_table(table: Table, most: int, where: str) -> tuple[Table, Notes]:
     """Return the first `most` rows, and a note of how many more there are `where`."""
-    shown = replace(table, rows=table.rows[:most])
-    more = len(table.rows) - most
-    return (shown, Notes((), more=more, where=where)) if more > 0 else (shown,)
+    more = max(0, len(table.rows) - most)
+    return replace(table, rows=table.rows[:most]), Notes((), more=more, where=where)
 
 
 @dataclass(frozen=True)
@@ -285,7 +284,7 @@ Block = Statement | Facts | Table | Notes | Commands | Chart | Gallery
 
 @dataclass(frozen=True)
 class Section:
-    """One topic of the report."""
+    """One topic of the report. Lists of notes without any item are left out."""
 
     name: str  # letters and underscores: the anchor on the page, and `report RUN --section NAME`
     title: str
@@ -293,3 +292,7 @@ class Section:
     blocks: Sequence[Block] = ()
     files: Mapping[str, Table] = field(default_factory=dict)  # CSV files to write, by name
     brief: bool = False  # also printed at the end of a run
+
+    def __post_init__(self) -> None:
+        filled = [b for b in self.blocks if not isinstance(b, Notes) or b.items or b.more]
+        object.__setattr__(self, "blocks", filled)

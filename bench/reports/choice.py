@@ -47,9 +47,8 @@ def _blocks(choice: Choice, run: str) -> Iterator[Block]:
         rows = [_row(other) for other in choice.runners_up]
         filled = [i for i in range(len(RUNNERS_UP)) if any(row[i] is not None for row in rows)]
         yield Table("Runners-up", RUNNERS_UP, tuple(rows)).only(filled)
-    if choice.refused:
-        reasons = ((c.label, "; ".join(r.reason for r in c.refusals)) for c in choice.refused)
-        yield Notes(tuple(reasons), "Refused")
+    reasons = ((c.label, "; ".join(r.reason for r in c.refusals)) for c in choice.refused)
+    yield Notes(tuple(reasons), "Refused")
     if choice.limits.max_latency_ms is not None or choice.limits.max_mb is not None:
         nothing = ["No backbone within a single higher limit is more accurate."]
         gains = [_raised_limit(raised) for raised in choice.purchases]

@@ -108,12 +108,10 @@ def _changes(found: Comparison) -> Iterator[Block]:
         yield note_list(["Nothing can be compared."])
     if panels := tuple(_panels(found.changes)):
         yield Chart("changes", "What changed", panels, "Bars are 95% intervals.", choice="Figure")
-    if found.refused:
-        items = ((f"{n.label}, {', '.join(n.figures) or 'all'}", n.reason) for n in found.refused)
-        yield Notes(tuple(items), "Not compared")
-    if found.differing:
-        items = ((c.field, f"{c.before} → {c.after}") for c in found.differing)
-        yield Notes(tuple(items), "Other differences between the runs, possible causes")
+    items = ((f"{n.label}, {', '.join(n.figures) or 'all'}", n.reason) for n in found.refused)
+    yield Notes(tuple(items), "Not compared")
+    items = ((c.field, f"{c.before} → {c.after}") for c in found.differing)
+    yield Notes(tuple(items), "Other differences between the runs, possible causes")
 
 
 def _panels(changes: Sequence[ChangedFigure]) -> Iterator[Panel]:

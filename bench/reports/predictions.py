@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.analysis import format as fmt
 from bench.inference.prediction import Prediction
 from bench.reports import csv
-from bench.reports.blocks import Block, Column, Notes, Section, Table, Value, text_columns
+from bench.reports.blocks import Column, Notes, Section, Table, Value, text_columns
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,9 @@ def section(predictions: Sequence[Prediction], source: Predictor, top: int = 1) 
         (one.image, *_ranked(one, source, top), "low" if source.is_low(one) else "")
         for one in predictions
     )
-    blocks: list[Block] = [Table("Predictions", tuple(columns), tuple(rows))]
-    if failed := tuple((one.image, one.reason) for one in predictions if one.reason):
-        blocks.append(Notes(failed))
-    return Section("predictions", "Predictions", "", blocks, brief=True)
+    table = Table("Predictions", tuple(columns), tuple(rows))
+    failed = Notes(tuple((one.image, one.reason) for one in predictions if one.reason))
+    return Section("predictions", "Predictions", "", [table, failed], brief=True)
 
 
 def to_csv(predictions: Iterable[Prediction], source: Predictor, top: int = 1) -> str:

@@ -31,16 +31,14 @@ def section(findings: Findings) -> Section | None:
     if found.points:
         about = _about(findings)
         blocks.append(_chart(found))
-        if found.best:
-            blocks.append(note_list(_sentence(best, findings.margin) for best in found.best))
+        blocks.append(note_list(_sentence(best, findings.margin) for best in found.best))
         blocks.append(_table(found))
     failed = tuple(
         (record.trial.title, record.reason)
         for record in findings.run.subset_records
         if record.status == "failed"
     )
-    if failed:
-        blocks.append(Notes(failed, "Failed"))
+    blocks.append(Notes(failed, "Failed"))
     files = {"learning_curve.csv": _file(found)} if found.points else {}
     return Section("learning", "Learning curves", about, blocks, files)
 

@@ -18,9 +18,8 @@ def section(findings: Findings) -> Section | None:
         ("Skipped before training", facts.skipped(findings), "run.json"),
         ("Unusable images", images, "dataset.json"),
     )
-    blocks = [
-        limited_notes(found, MAX_SHOWN, f"in `{file}`", title)
-        for title, found, file in groups
-        if found
+    notes = [
+        limited_notes(items, MAX_SHOWN, f"in `{file}`", title) for title, items, file in groups
     ]
-    return Section("left_out", "Left out", "", blocks) if blocks else None
+    found = Section("left_out", "Left out", "", notes)
+    return found if found.blocks else None

@@ -27,9 +27,8 @@ def section(findings: Findings) -> Section:
             f"P(first): how often each is first with {verdict.redrawn}",
         ),
         Facts(tuple(known), "What was run"),
+        Notes(tuple(("", warning) for warning in warnings(findings)), warning=True),
     ]
-    if found := warnings(findings):
-        blocks.append(Notes(tuple(("", warning) for warning in found), warning=True))
     return Section("overview", findings.run.name, "", blocks, brief=True)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
-from bench.analysis.gains import EpochFigures, PhaseOutcome, phase_outcomes
-from bench.analysis.statistics.intervals import Gain
+from bench.analysis.gains import PhaseOutcome, phase_outcomes
 from bench.reports.blocks import Column, Range, Section, Table, Value, figure_columns, text_columns
 from bench.types import PhaseResult, Record
 
@@ -84,22 +85,13 @@ def _figures(findings: Findings) -> str:
 
 
 def _row(outcome: PhaseOutcome) -> tuple[Value, ...]:
-    best, last = outcome.best, outcome.last
+    gain, fits = outcome.gain, (outcome.best, outcome.last)
+    accuracies = ((fit.accuracy, fit.val_accuracy) if fit else (None, None) for fit in fits)
     return (
         outcome.label,
         outcome.phase,
         outcome.accuracy,
-        *_gain(outcome.gain),
-        *(value for fit in (best, last) for value in _accuracies(fit)),
-        *(fit.val_loss if fit else None for fit in (best, last)),
+        *((gain.change, Range(gain.low, gain.high), gain.word) if gain else (None, None, None)),
+        *chain.from_iterable(accuracies),
+        *(fit.val_loss if fit else None for fit in fits),
     )
-
-
-def _gain(gain: Gain | None) -> tuple[Value, Value, Value]:
-    if gain is None:
-        return None, None, None
-    return gain.change, Range(gain.low, gain.high), gain.word
-
-
-def _accuracies(fit: EpochFigures | None) -> tuple[float | None, float | None]:
-    return (fit.accuracy, fit.val_accuracy) if fit else (None, None)

@@ -51,9 +51,8 @@ def section(findings: Findings) -> Section | None:
         _chart(found, named),
     ]
     missing = [label for label in findings.records if label not in {one.label for one in found}]
-    if missing:
-        why = tuple((label, _why(findings.records[label])) for label in missing)
-        blocks.append(Notes(why, "No probes"))
+    why = tuple((label, _why(findings.records[label])) for label in missing)
+    blocks.append(Notes(why, "No probes"))
     return Section(
         "probes", "Probes", _about(findings), blocks, {"probes.csv": _file(found, named)}
     )

@@ -29,8 +29,7 @@ def section(findings: Findings) -> Section | None:
         rows = tuple(environment.items())
         blocks.append(Table("Environment", text_columns("Item", "Value"), rows, folded=True))
     noted = [(label, n) for label, rs in findings.records.items() for n in facts.notes(rs)]
-    if noted:
-        blocks.append(Notes(tuple(noted), "Notes of the trials", folded=True))
+    blocks.append(Notes(tuple(noted), "Notes of the trials", folded=True))
     return Section("reproduction", "Reproduce", "", blocks)
 
 

@@ -44,5 +44,5 @@ def section(findings: Findings) -> Section | None:
     if all(row.runtime == "keras" and row.status == "ok" for row in found):
         return Section("runtimes", "Runtimes", "", (), files)
     failed = [(f"{row.label}, {row.runtime}", row.reason) for row in found if row.status != "ok"]
-    notes = [Notes(tuple(failed), "Failed")] if failed else []
-    return Section("runtimes", "Runtimes", ABOUT, [table.only(SHOWN), *notes], files)
+    blocks = table.only(SHOWN), Notes(tuple(failed), "Failed")
+    return Section("runtimes", "Runtimes", ABOUT, blocks, files)

@@ -43,18 +43,12 @@ def section(findings: Findings) -> Section | None:
         for rate in rates
     )
     blocks: list[Block] = [Table("Learning rates", COLUMNS, rows)]
-    if found.at_the_edge:
-        what = (
-            "the lowest or highest rate of the budget was chosen; a larger --tune may find a "
-            "better one"
-        )
-        blocks.append(Notes(tuple((label, what) for label in found.at_the_edge)))
-    if found.flips:
-        flips = [("", _sentence(flip)) for flip in found.flips]
-        blocks.append(
-            limited_notes(flips, MAX_FLIPS, "by smaller leads", "The order changes with the rate")
-        )
-    elif len(found.rates) > 1:
+    what = "the lowest or highest rate tried was chosen; a larger --tune may find a better one"
+    blocks.append(Notes(tuple((label, what) for label in found.at_the_edge)))
+    flips = [("", _sentence(flip)) for flip in found.flips]
+    heading = "The order changes with the rate"
+    blocks.append(limited_notes(flips, MAX_FLIPS, "by smaller leads", heading))
+    if not flips and len(found.rates) > 1:
         blocks.append(note_list(["No two backbones change their order between the rates."]))
     return Section(name, title, _about(findings), blocks)
 
