@@ -94,7 +94,8 @@ def _parts(network: Any) -> tuple[list[Any], list[Any], list[Any]]:
     """Return the layers before the blocks, the blocks, and the layers after them."""
     _, embedding, encoder, *after = network.layers
     dropout, norm = (getattr(encoder, name, None) for name in ("dropout", "layer_norm"))
-    blocks = encoder.layers if norm is None else encoder.encoder_layers  # of DINOv2; of the others
+    # DINOv2's encoder has no `layer_norm`, and keeps its blocks in `layers`.
+    blocks = encoder.layers if norm is None else encoder.encoder_layers
     before = [embedding] if dropout is None else [embedding, dropout]
     return before, list(blocks), after if norm is None else [norm, *after]
 

@@ -193,7 +193,7 @@ def _limits(run: StoredRun, evidence: PooledEvidence, about: About) -> str:
         "The figures hold for images like the test images; on others it may be less accurate.",
         "Its latency was not measured: it is about the sum of its members' latencies."
         if evidence.members[1:]
-        else "Its latency was not measured: it is that of any of its seeds."
+        else "Its latency was not measured: it is that of the model of one seed."
         if evidence.record.trial.seeds[1:]
         else "The latency was measured on the machine of the run, through Keras.",
     ]

@@ -1,4 +1,4 @@
-"""Commands are tested here, not the pictures of their reports."""
+"""Fixtures for the tests of commands, which draw no pictures in reports."""
 
 from __future__ import annotations
 

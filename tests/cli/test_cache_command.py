@@ -54,7 +54,7 @@ def test_a_summary_by_kind(filled: Store, capsys: pytest.CaptureFixture[str]) ->
     assert total[:3] == ["7", "MB", "in"]
 
 
-def test_each_entry_on_request(filled: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_each_entry(filled: Store, capsys: pytest.CaptureFixture[str]) -> None:
     header, *entries, _ = _ask(filled, capsys, "list")
     assert header[-1] == "description"
     assert [" ".join(line[6:]) for line in entries if line[0] == "images"] == [
@@ -64,7 +64,7 @@ def test_each_entry_on_request(filled: Store, capsys: pytest.CaptureFixture[str]
     assert len(entries) == 4
 
 
-def test_what_is_in_use_is_not_cleared(filled: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_entries_in_use_are_not_cleared(filled: Store, capsys: pytest.CaptureFixture[str]) -> None:
     freed, kept = _ask(filled, capsys, "clear")
     assert freed[:3] == ["freed", "3", "MB"]  # the archive: nobody reads it now
     assert kept[:3] == ["kept", "3", "entries"]

@@ -1,4 +1,4 @@
-"""What a user sees of trials that train at the same time, and of their losses as blocks."""
+"""The display of trials that train at the same time, and of losses as blocks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _seen(display: Display) -> list[str]:
     return seen.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_trials_side_by_side_are_not_mixed_up(tmp_path: Path) -> None:
+def test_simultaneous_trials_are_shown_separately(tmp_path: Path) -> None:
     shown = StringIO()
     both = plan("one", "two")
     first, second = both.trials
@@ -81,7 +81,7 @@ def test_the_time_left_counts_the_measuring_and_the_reports(tmp_path: Path) -> N
         assert left(display) == "10 s"
 
 
-def test_each_has_a_bar_until_it_ends(tmp_path: Path) -> None:
+def test_each_trial_has_a_bar_until_it_ends(tmp_path: Path) -> None:
     both = plan("one", "two")
     first, second = both.trials
     console = Console(file=StringIO(), width=200, force_terminal=True)
@@ -168,21 +168,21 @@ def test_a_figure_keeps_its_unit_where_the_terminal_is_narrow() -> None:
         assert "1 min 23 s" in shown.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_the_height_is_the_share_of_the_range() -> None:
+def test_a_block_is_as_high_as_its_fraction_of_the_range() -> None:
     assert sparkline([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == "█▇▆▅▄▃▂▁"
     assert sparkline([4.0, 2.0, 0.0]) == "█▅▁"
 
 
-def test_a_flat_line_is_low_and_nothing_is_empty() -> None:
+def test_a_flat_line_has_the_lowest_block_and_no_values_give_no_blocks() -> None:
     assert sparkline([0.2, 0.2]) == "▁▁"
     assert sparkline([]) == ""
 
 
-def test_what_diverged_is_marked_and_hides_nothing_else() -> None:
+def test_a_diverged_value_is_marked_and_does_not_affect_the_others() -> None:
     assert sparkline([1.0, nan, 0.0, inf]) == "█×▁×"
     assert sparkline([nan]) == "×"
 
 
-def test_both_ends_stay_where_there_are_too_many() -> None:
+def test_both_ends_of_too_many_values_are_kept() -> None:
     drawn = sparkline([100.0 - i for i in range(101)], most=8)
     assert drawn == "█▇▆▅▄▃▂▁"

@@ -1,4 +1,4 @@
-"""`--json` through the real command line: one object a line, nothing else on its output."""
+"""`--json` on the real command line: one object per line, and nothing else on standard output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.types import RuntimeResult
 
 
 def lines(ended: Ended) -> list[dict[str, Any]]:
-    """Read every line of the output; anything but objects is an error."""
+    """Parse every line of the output, each of which must be an object."""
     found = [json.loads(line) for line in ended.stdout.splitlines()]
     assert all(isinstance(one, dict) for one in found)
     return found
@@ -43,7 +43,7 @@ def two_runs(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_backbone")
-def test_a_run_tells_all_that_happens(tmp_path: Path) -> None:
+def test_a_run_writes_all_kinds_of_events(tmp_path: Path) -> None:
     ended = User(tmp_path).main("--seeds", "2", "--json")
     found = lines(ended)
     plan = next(one for one in found if one["event"] == "plan")
@@ -67,7 +67,7 @@ def test_a_run_tells_all_that_happens(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_backbone")
-def test_a_run_tells_what_failed(tmp_path: Path) -> None:
+def test_a_run_writes_the_failed_trials(tmp_path: Path) -> None:
     ended = User(tmp_path).main("--json", executor=ScriptedExecutor(lambda job, trial: DIES))
     (trial,) = (one for one in lines(ended) if one["event"] == "trial")
     assert (trial["status"], trial["reason"], trial["accuracy"]) == ("failed", str(DIES), None)
@@ -76,7 +76,7 @@ def test_a_run_tells_what_failed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_backbone")
-def test_a_run_tells_that_it_was_interrupted(tmp_path: Path) -> None:
+def test_a_run_writes_that_it_was_interrupted(tmp_path: Path) -> None:
     executor = ScriptedExecutor(lambda job, trial: KeyboardInterrupt())
     ended = User(tmp_path).main("--json", executor=executor)
     found = lines(ended)
@@ -84,7 +84,7 @@ def test_a_run_tells_that_it_was_interrupted(tmp_path: Path) -> None:
     assert found[-1]["exit_code"] == ended.returncode == 130
 
 
-def test_what_goes_on_is_told_where_it_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_written_only_when_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
     tell, (trial,) = JsonEvents(), plan("one").trials
     for done in range(21):
         tell(TaskProgress("decoding images", done, 20))
@@ -106,7 +106,7 @@ def test_what_goes_on_is_told_where_it_is_new(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_a_dry_run_tells_the_plan(tmp_path: Path) -> None:
+def test_a_dry_run_writes_the_plan(tmp_path: Path) -> None:
     ended = User(tmp_path).main("--dry-run", "--json")
     assert lines(ended)[-1]["event"] == "plan"
     assert "Dry run" in ended.stderr
@@ -135,7 +135,7 @@ def test_an_error_is_an_object_too(words: list[str], code: int, error: str, tmp_
     assert f"error: {error}" in ended.stderr
 
 
-def test_list_choose_and_compare_give_one_object(two_runs: Path) -> None:
+def test_list_choose_and_compare_write_one_object(two_runs: Path) -> None:
     (listed,) = lines(in_process(two_runs, "list", "--json"))
     assert {"backbones", "datasets", "protocols", "runtimes", "executors"} <= listed.keys()
     (choice,) = lines(in_process(two_runs, "choose", "after", "--json"))
@@ -146,7 +146,7 @@ def test_list_choose_and_compare_give_one_object(two_runs: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_backbone")
-def test_check_gives_a_line_a_check(tmp_path: Path) -> None:
+def test_check_writes_one_line_per_check(tmp_path: Path) -> None:
     ended = in_process(tmp_path, "check", "tiny", "--json")
     *checks, caution, last = lines(ended)
     assert {one["check"] for one in checks} >= {"preprocess", "build", "cuts", "save"}
@@ -157,14 +157,14 @@ def test_check_gives_a_line_a_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_audit_gives_one_object(tmp_path: Path) -> None:
+def test_audit_writes_one_object(tmp_path: Path) -> None:
     write_images(tmp_path / "data", {"train": 4, "validation": 2, "test": 2})
     ended = in_process(tmp_path, "audit", "data", "--cache", "cache", "--json")
     (found,) = lines(ended)
     assert found["images"] == {"train": 4, "validation": 2, "test": 2}
 
 
-def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_writes_one_line_per_image(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [Prediction("a.png", (0.25, 0.75)), Prediction("b.png", reason="the file is empty")]
     monkeypatch.setattr(
         "bench.inference.prediction.predict", lambda model, paths, overlays: answers
@@ -180,7 +180,7 @@ def test_predict_gives_a_line_an_image(two_runs: Path, monkeypatch: pytest.Monke
     assert ended.returncode == 3
 
 
-def test_predict_says_which_files_of_a_folder_are_no_images(
+def test_predict_reports_the_files_of_a_folder_that_are_no_images(
     two_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.inference.prediction.predict", lambda *of: [])
@@ -192,7 +192,7 @@ def test_predict_says_which_files_of_a_folder_are_no_images(
     assert len(lines(ended)) == 1
 
 
-def test_predict_writes_a_line_as_soon_as_it_is_known(
+def test_predict_writes_each_line_immediately(
     two_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = []

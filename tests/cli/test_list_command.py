@@ -1,4 +1,4 @@
-"""`list` on a narrow terminal: what is there to be typed can be read."""
+"""`list`: names stay readable on a narrow terminal; figures, weights and JSON."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_plugin_without_weights_lacks_none(capsys: pytest.CaptureFixture[str])
         ("zoo", [*BACKBONES.names]),
     ],
 )
-def test_the_backbones_that_are_named(
+def test_only_the_named_backbones_are_listed(
     names: str, expected: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["list", names], packages=["backbones"]) == Exit.DONE

@@ -1,4 +1,4 @@
-"""`new`: a plugin is written once, is what it says, and is checked."""
+"""`new`: the plugin is written, is correct, is checked, and replaces no file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_network_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert BACKBONES["my_tiny"].input_size == 48
 
 
-def test_what_keras_knows_of_its_networks_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_keras_networks_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.cli.commands.check_command.check_all", lambda *given: 1)
     words = ["new", "mine", "--from", "keras.applications:Xception"]
     assert main(words, packages=["backbones"]) == Exit.ERROR  # as the checks say
@@ -73,7 +73,7 @@ def test_what_keras_knows_of_its_networks_is_filled_in(monkeypatch: pytest.Monke
     ],
 )
 @pytest.mark.usefixtures("tiny_backbone")
-def test_nothing_is_written_where_something_is_wrong(
+def test_wrong_arguments_write_nothing(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("there.py").write_text("mine")

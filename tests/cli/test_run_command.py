@@ -1,4 +1,4 @@
-"""`run` from its words to its exit code, with an executor that trains nothing."""
+"""`run` from its arguments to its exit code, with an executor that trains nothing."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ REPORTS = ("r/report.md", "r/report.html", "r/summary.csv", "index.html", "lates
 
 
 def failing() -> ScriptedExecutor:
-    """An executor of which every trial fails."""
+    """Return an executor whose trials all fail."""
     return ScriptedExecutor(lambda job, trial: "failed")
 
 
 def ending(error: BaseException) -> ScriptedExecutor:
-    """An executor that raises this in the first trial."""
+    """Return an executor that raises `error` in the first trial."""
     return ScriptedExecutor(lambda job, trial: error)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., int]:
-    """Give the command, with more words, to an executor of the test's own."""
+    """Return a function that runs the command with an executor and more arguments."""
     tiny.write_images(tmp_path / "data", {"train": 8, "validation": 4, "test": 4})
 
     def run(executor: ScriptedExecutor, *more: str) -> int:
@@ -65,7 +65,7 @@ def _reports(results: Path) -> list[str]:
 
 
 def _other_labels(trial: Trial, arrays: Arrays) -> Arrays:
-    """Judge each seed on other test images."""
+    """Change the test labels by seed, as if each seed had other test images."""
     return arrays | {"test_labels": arrays["test_labels"] ^ trial.seed}
 
 
@@ -75,7 +75,7 @@ def _lose_reports(results: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
+def test_repeating_a_killed_command_writes_the_missing_reports(
     run: Callable[..., int], results: Path
 ) -> None:
     run(ScriptedExecutor())
@@ -87,7 +87,7 @@ def test_the_same_command_writes_the_reports_that_a_killed_one_did_not(
 
 
 @pytest.mark.slow
-def test_files_and_terminal_show_the_same_sections_built_once(
+def test_sections_are_built_once_for_files_and_terminal(
     run: Callable[..., int], results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = []
@@ -103,7 +103,7 @@ def test_files_and_terminal_show_the_same_sections_built_once(
     assert built == ["r", "r"]  # once by each command
 
 
-def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
+def test_a_refused_run_writes_no_reports(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(failing()) == 3
@@ -119,10 +119,10 @@ def test_a_run_that_may_not_be_made_there_leaves_the_reports_alone(
 
 
 @pytest.mark.slow
-def test_the_margin_is_the_runs_and_none_of_its_trials(
+def test_the_margin_belongs_to_the_run_and_not_to_its_trials(
     run: Callable[..., int], results: Path
 ) -> None:
-    """It is kept until another is given, and no other margin trains anything again."""
+    """It is kept until another is given, and a new margin trains nothing again."""
 
     def margin() -> object:
         return json.loads((results / "r" / "run.json").read_text(encoding="utf-8"))["margin"]
@@ -137,7 +137,7 @@ def test_the_margin_is_the_runs_and_none_of_its_trials(
 
 
 @pytest.mark.slow
-def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
+def test_a_run_that_cannot_be_ranked_has_the_exit_code_of_its_report(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(ScriptedExecutor(), "--seeds", "2") == 0
@@ -156,7 +156,7 @@ def test_a_run_that_may_not_be_ranked_ends_as_its_report_does(
 
 
 @pytest.mark.slow
-def test_a_run_whose_download_failed_for_a_passing_reason_ends_with_3(
+def test_a_temporary_download_failure_gives_exit_code_3(
     run: Callable[..., int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -182,7 +182,7 @@ def test_a_run_whose_download_failed_for_a_passing_reason_ends_with_3(
 
 
 @pytest.mark.slow
-def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
+def test_a_dry_run_without_usable_backbones_has_the_exit_code_of_the_run(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in ((), ("--dry-run",)):
@@ -193,7 +193,7 @@ def test_a_dry_run_in_which_nothing_can_be_run_ends_as_the_run_does(
 
 
 @pytest.mark.slow
-def test_batches_larger_than_the_data_are_told_with_the_run(
+def test_a_batch_size_above_the_training_images_is_reported(
     run: Callable[..., int], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = "A batch of 9 is larger than the training set of 8 images"
@@ -204,15 +204,13 @@ def test_batches_larger_than_the_data_are_told_with_the_run(
     assert "training images, so" not in capsys.readouterr().out
 
 
-def test_an_interrupted_run_is_reported_as_far_as_it_went(
-    run: Callable[..., int], results: Path
-) -> None:
+def test_an_interrupted_run_writes_its_reports(run: Callable[..., int], results: Path) -> None:
     assert run(ending(KeyboardInterrupt())) == 130
     assert _reports(results) == list(REPORTS)
 
 
 @pytest.mark.slow
-def test_the_same_command_goes_on_from_where_it_was_interrupted(
+def test_repeating_an_interrupted_command_continues_it(
     run: Callable[..., int], results: Path
 ) -> None:
     first = ScriptedExecutor(lambda job, trial: KeyboardInterrupt() if trial.seed else "ok")
@@ -226,7 +224,7 @@ def test_the_same_command_goes_on_from_where_it_was_interrupted(
 
 
 @pytest.mark.slow
-def test_a_command_for_fewer_images_than_an_earlier_one_lacks_no_measurement(
+def test_a_smaller_fraction_needs_no_new_measurement(
     run: Callable[..., int],
 ) -> None:
     assert run(ScriptedExecutor()) == 0
@@ -234,7 +232,7 @@ def test_a_command_for_fewer_images_than_an_earlier_one_lacks_no_measurement(
 
 
 @pytest.mark.slow
-def test_where_memory_is_short_steps_get_smaller_unless_told_otherwise(
+def test_a_lack_of_memory_makes_steps_smaller_except_with_no_retry(
     run: Callable[..., int], results: Path
 ) -> None:
     def script(job: Job, trial: Trial) -> Outcome:
@@ -255,7 +253,7 @@ def test_where_memory_is_short_steps_get_smaller_unless_told_otherwise(
         (StoppedError("stopped, as it was told to"), 1, "error: stopped, as it was told to"),
     ],
 )
-def test_an_error_while_reporting_hides_neither_the_first_nor_its_exit_code(
+def test_an_error_in_reporting_hides_neither_the_first_error_nor_its_exit_code(
     run: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -299,7 +297,7 @@ def test_a_dry_run_decodes_and_writes_nothing(
 
 
 @pytest.mark.slow
-def test_a_dry_run_over_decoded_images_knows_what_is_done(
+def test_a_dry_run_with_decoded_images_knows_the_finished_trials(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data" / "train" / "cat" / "broken.png").write_bytes(b"broken")
@@ -317,7 +315,7 @@ def test_a_dry_run_over_decoded_images_knows_what_is_done(
 
 
 @pytest.mark.slow
-def test_no_audit_looks_for_no_copies_and_says_so_in_the_report(
+def test_no_audit_skips_the_search_for_copies_and_is_reported(
     run: Callable[..., int], tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = next((tmp_path / "data" / "test" / "cat").iterdir())
@@ -333,13 +331,13 @@ def test_no_audit_looks_for_no_copies_and_says_so_in_the_report(
     assert "audit " not in capsys.readouterr().out
 
 
-def test_copies_that_nobody_looks_for_cannot_be_dropped(run: Callable[..., int]) -> None:
+def test_on_leak_drop_needs_the_audit(run: Callable[..., int]) -> None:
     assert run(failing(), "--no-audit", "--on-leak", "drop") == 2
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> User:
-    """Somebody who has made a run."""
+    """Return a user who has made a run."""
     user = User(tmp_path_factory.mktemp("home"))
     BACKBONES.add(tiny.TINY)
     assert user.main().returncode == 0
@@ -383,7 +381,7 @@ def test_validation_images_are_carved_from_train_and_a_dry_run_trains_nothing(
     assert not (user.results / "dry").exists()
 
 
-def test_images_that_somebody_deletes_meanwhile_are_decoded_again(
+def test_images_deleted_during_the_run_are_decoded_again(
     run: Callable[..., int], tmp_path: Path
 ) -> None:
     def delete(job: Job, trial: Trial) -> Outcome:

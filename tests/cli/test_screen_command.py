@@ -1,4 +1,4 @@
-"""`screen` with an executor that trains nothing: who is left, what is trained, how it ends."""
+"""`screen` with an executor that trains nothing: finalists, trained trials and exit codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GOOD = list(NETS)[:6]
 
 
 class Tasks(ScriptedExecutor):
-    """Counts what it is asked for, by round; `ends` says how a trial of a backbone ends."""
+    """Records its trials by round; `ends` says how a trial of a backbone ends."""
 
     def __init__(self, source: str = "file", ends: dict[str, Outcome] | None = None) -> None:
         self.asked: Counter[str] = Counter()
@@ -47,7 +47,7 @@ class Tasks(ScriptedExecutor):
 
 
 class Somebody(User):
-    """Has files of weights for some backbones, which nothing reads."""
+    """A user with weight files for some backbones, which nothing reads."""
 
     def screen(self, executor: Tasks, *more: str, pretrained: Sequence[str] = tuple(NETS)) -> Ended:
         folder = self.home / "weights"
@@ -81,7 +81,9 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Somebody:
     return Somebody(tmp_path)
 
 
-def test_what_cannot_win_is_dropped_and_the_rest_is_an_ordinary_run(user: Somebody) -> None:
+def test_backbones_that_cannot_win_are_dropped_and_the_others_make_an_ordinary_run(
+    user: Somebody,
+) -> None:
     executor = Tasks()
     ended = user.screen(executor, "--seeds", "2")
     assert ended.returncode == 0, ended.stderr
@@ -102,7 +104,7 @@ def test_what_cannot_win_is_dropped_and_the_rest_is_an_ordinary_run(user: Somebo
     assert not list(user.home.rglob("screening/*/weights"))
 
 
-def test_the_head_round_is_told_whose_features_are_kept(user: Somebody) -> None:
+def test_the_head_round_knows_the_cached_features(user: Somebody) -> None:
     samples: dict[str, set[tuple[int, ...]]] = {"probe": set(), "train": set()}
 
     class Sampled(Tasks):
@@ -116,7 +118,7 @@ def test_the_head_round_is_told_whose_features_are_kept(user: Somebody) -> None:
     assert [len(sample) for sample in samples["probe"]] == [10]
 
 
-def test_a_screening_that_was_stopped_goes_on(user: Somebody) -> None:
+def test_an_interrupted_screening_continues(user: Somebody) -> None:
     stopped = Tasks(ends={"vgg16": KeyboardInterrupt()})
     assert user.screen(stopped).returncode == 130
     before = stopped.asked["probes"] - 1
@@ -128,7 +130,7 @@ def test_a_screening_that_was_stopped_goes_on(user: Somebody) -> None:
     assert more.asked == {"final": 6}
 
 
-def test_its_status_is_that_of_each_round(user: Somebody) -> None:
+def test_status_shows_each_round(user: Somebody) -> None:
     told: list[list[str]] = []
 
     class Watched(Tasks):
@@ -214,7 +216,7 @@ def test_no_budget(user: Somebody, budget: str) -> None:
     assert repr(budget) in ended.stderr
 
 
-def test_a_dry_run_tells_the_rounds(user: Somebody) -> None:
+def test_a_dry_run_shows_the_rounds(user: Somebody) -> None:
     executor = Tasks()
     ended = user.screen(executor, "--budget", "3", "--dry-run")
     assert ended.returncode == 0, ended.stderr
@@ -225,7 +227,7 @@ def test_a_dry_run_tells_the_rounds(user: Somebody) -> None:
     assert not user.results.exists()
 
 
-def test_a_program_asks_as_people_write() -> None:
+def test_the_library_takes_a_budget_as_the_command_line_does() -> None:
     assert ScreenRequest.of({"budget": 3}).finalists == 3
     request = ScreenRequest.of({"budget": "1.5h", "seeds": 2})
     assert (request.seconds, request.finalists, request.seeds) == (5400, None, (0, 1))

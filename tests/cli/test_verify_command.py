@@ -1,4 +1,4 @@
-"""`verify` as a user gives it: exit codes, and data that are gone or no longer the same."""
+"""`verify` on the command line: exit codes, and missing or changed data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHARES = ("--seeds", "2", "--fractions", "0.1,1")
 
 @pytest.mark.slow
 def test_the_same_machine_gives_the_same_probabilities(tmp_path: Path) -> None:
-    """A run that was tuned, deterministic, and on a tenth of the images too."""
+    """The run is tuned, deterministic, and includes a tenth of the images."""
     user = User(tmp_path)
     made = user.run("--tune", "2", "--fractions", "0.1,1", "--deterministic")
     assert made.returncode == 0, made.stdout + made.stderr
@@ -32,14 +32,14 @@ def test_the_same_machine_gives_the_same_probabilities(tmp_path: Path) -> None:
 
 @pytest.fixture
 def user(tmp_path: Path, tiny_backbone: None) -> User:
-    """Somebody who has made a run."""
+    """Return a user who has made a run."""
     user = User(tmp_path)
     assert user.main(*SHARES).returncode == 0
     return user
 
 
 @pytest.mark.slow
-def test_the_same_probabilities_are_told_and_exit_with_0(user: User) -> None:
+def test_the_same_probabilities_give_exit_code_0(user: User) -> None:
     result = in_process(user.home, "verify", "r")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "24 images: largest difference of a probability 0, 0 predicted" in result.stdout
@@ -47,7 +47,7 @@ def test_the_same_probabilities_are_told_and_exit_with_0(user: User) -> None:
 
 
 @pytest.mark.slow
-def test_other_probabilities_are_told_and_exit_with_1(user: User) -> None:
+def test_other_probabilities_give_exit_code_1(user: User) -> None:
     run = user.load()
     for record in (*run.records, *run.subset_records):
         arrays = read_arrays(run.folder, record, len(run.dataset.classes))
@@ -60,7 +60,7 @@ def test_other_probabilities_are_told_and_exit_with_1(user: User) -> None:
 
 
 @pytest.mark.slow
-def test_data_that_changed_or_went_are_an_error(user: User) -> None:
+def test_changed_or_missing_data_are_an_error(user: User) -> None:
     data = user.home / "data"
     (first, *_) = sorted((data / "train" / "cat").iterdir())
     kept = first.read_bytes()

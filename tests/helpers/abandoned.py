@@ -1,4 +1,4 @@
-"""Names of what other processes left half written."""
+"""Paths of files that other processes left half written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NO_PROCESS = 99_999_999  # no system counts as far
 
 
 def left_beside(path: Path, pid: int = NO_PROCESS) -> Path:
-    """Where that process would have written what is to be at `path`: one that is dead, if none is
+    """Return the temporary path at which a process would write `path`: a dead process, if none is
     named."""
     own = temporary_sibling(path)
     return own.with_name(own.name.replace(f".{os.getpid()}-", f".{pid}-"))

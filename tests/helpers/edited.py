@@ -39,7 +39,7 @@ def write(folder: Path) -> Path:
 
 
 def edit(folder: Path, name: str) -> None:
-    """Make one of `EDITS`."""
+    """Apply one of `EDITS` to the plugin."""
     file, before, after = EDITS[name]
     text = (folder / file).read_text()
     assert before in text
@@ -47,7 +47,7 @@ def edit(folder: Path, name: str) -> None:
 
 
 def load(plugin: Path) -> Backbone:
-    """Import the plugin as a new process would."""
+    """Import the plugin anew, as a new process does."""
     sys.modules.pop("helper", None)
     sys.path.insert(0, str(plugin.parent))
     try:

@@ -1,8 +1,8 @@
-"""`sbatch`, `srun`, `sacct` and `scancel` as far as submitit uses them; jobs are processes here.
+"""Replacements of `sbatch`, `srun`, `sacct` and `scancel`, as far as submitit uses them.
 
-Jobs are numbered from 1. In the folder FAKE_SLURM, NUMBER.pid holds the leader of a job's process
-group, NUMBER.code what it ended with, and NUMBER.cancelled says that `scancel` ended it. Jobs for
-the partition `none` are refused, and kept as refused.sh.
+Jobs are processes on this machine, numbered from 1. In the folder FAKE_SLURM, NUMBER.pid holds the
+leader of a job's process group, NUMBER.code its exit code, and NUMBER.cancelled exists if `scancel`
+ended it. Jobs for the partition `none` are refused, and kept as refused.sh.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def sbatch(state: Path, script: str) -> None:
 
 
 def srun(state: Path, *words: str) -> None:
-    """Become the command, with its output in files."""
+    """Replace this process by the command, with its output in files."""
     left, number = list(words), os.environ["SLURM_JOB_ID"]
     while left[0].startswith("--"):
         option = left.pop(0)
@@ -77,7 +77,7 @@ def _state(state: Path, number: str) -> str:
 
 
 def scancel(state: Path, number: str) -> None:
-    """End a job, politely."""
+    """Terminate a job with SIGTERM."""
     (state / f"{number}.cancelled").touch()
     try:
         os.killpg(int((state / f"{number}.pid").read_text()), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A web server on this machine that serves one file, and misbehaves when it is asked to."""
+"""A web server on this machine that serves one file, and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file; the name it is asked for says how."""
+    """Serves one file; the requested name determines how."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Not on the test's output."""
+        """Print nothing in the test's output."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Plans over a data set of two images, which only a scripted executor can carry out; listeners."""
+"""Plans for a data set of two images, which only a scripted executor can execute; listeners."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REQUEST = RunRequest(command=("run_bench.py",), keep_models="none")
 
 
 def backbone(name: str, **changes: object) -> Backbone:
-    """Declare a backbone that nobody can build."""
+    """Declare a backbone that cannot be built."""
     return replace(Backbone(name, "a:b", "a:b", 64, ("one", "two")), **changes)  # type: ignore[arg-type]
 
 
@@ -69,11 +69,11 @@ def plan(*names: str, **more: Any) -> Plan:
 
 
 def silent(event: Event) -> None:
-    """Listen, and say nothing."""
+    """Ignore an event."""
 
 
 class Told:
-    """Remembers what is noted."""
+    """A listener that keeps the texts of notes."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -85,8 +85,8 @@ class Told:
 
 @contextmanager
 def small_products() -> Iterator[None]:
-    """Let the hardware's speed be measured on small matrices: each time it is, it takes longer
-    than to train and to time the tiny backbone."""
+    """Measure the hardware's speed on small matrices, as the usual ones take longer than training
+    and timing the tiny backbone."""
     from bench.inference.measuring import hardware
 
     with (
@@ -97,7 +97,7 @@ def small_products() -> Iterator[None]:
 
 
 def execute(inputs: RunInputs, executor: Executor, listener: Listener) -> tuple[Record, ...]:
-    """Run what is missing of the plan; returns the records of the plan's trials."""
+    """Execute the missing trials of the plan; return the records of all its trials."""
     small = small_products() if isinstance(executor, Inline) else nullcontext()
     with small, open_run(inputs) as remaining:
         records = execute_plan(inputs, remaining, executor, listener).records

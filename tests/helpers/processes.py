@@ -18,7 +18,7 @@ def wait(for_what: Callable[[], object]) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Return whether a process ended; its parent, killed as well, may not have asked how."""
+    """Return whether a process ended; a zombie of a killed parent counts as ended."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,7 +1,7 @@
-"""An executor that trains nothing: each trial ends as a script says, within milliseconds.
+"""An executor that trains nothing: a script determines how each trial ends, within milliseconds.
 
-It implements `bench.execution.executors.Executor` and patches nothing, so that tests drive the
-real command line (`main(words, executor=ScriptedExecutor(...))`), resuming, measuring and reports.
+It implements `bench.execution.executors.Executor` and patches nothing, so that tests use the real
+command line (`main(words, executor=ScriptedExecutor(...))`), resuming, measuring and reports.
 """
 
 from __future__ import annotations
@@ -55,26 +55,26 @@ executor raises, as where a worker died or memory was short."""
 
 
 def as_made(trial: Trial, arrays: Arrays) -> Arrays:
-    """Leave a trial's arrays as they are."""
+    """Return a trial's arrays unchanged."""
     return arrays
 
 
 def all_ok(job: Job, trial: Trial) -> Outcome:
-    """Let every trial finish."""
+    """A script by which every trial succeeds."""
     return "ok"
 
 
 def _soon_over(protocol: TrainingProtocol) -> TrainingProtocol:
-    """Let each phase end early, as it would: a hundred epochs take longer to show, to keep and to
-    draw than all else that a command does."""
+    """Stop each phase early, as a hundred epochs take longer to show, to store and to draw than
+    everything else in a command."""
     short = (replace(phase, epochs=min(phase.epochs, MAX_EPOCHS)) for phase in protocol.phases)
     return replace(protocol, phases=tuple(short))
 
 
 @dataclass
 class ScriptedExecutor(Executor):
-    """Asks `script` how each trial ends; `nets` say of a backbone how good and how fast it is,
-    and where its weights are said to come from."""
+    """An executor that ends trials by `script`; `nets` give the accuracy, the speed and the source
+    of the weights of backbones."""
 
     script: Callable[[Job, Trial], Outcome] = all_ok
     nets: Mapping[str, Net] = field(default_factory=dict)
@@ -83,11 +83,11 @@ class ScriptedExecutor(Executor):
     closed: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
-        """End what hangs."""
+        """End hanging trials."""
         self.closed.set()
 
     def run(self, job: Job, listener: Listener) -> None:
-        """Make a record of each trial, with arrays and weights where it finishes."""
+        """Make a record of each trial, with arrays and weights for successful ones."""
         for trial in job.trials:
             if job.task == "measure":
                 self._measure(job, trial, listener)

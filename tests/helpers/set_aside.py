@@ -1,4 +1,4 @@
-"""A package that is set aside for a stand-in, whether it is installed, imported or not."""
+"""Replace a package by a stand-in, whether it is installed, imported or neither."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @contextmanager
 def set_aside(package: str) -> Iterator[None]:
-    """Make Python forget a package and Keras its classes inside, and what took their place after.
+    """Unload a package and its Keras classes inside the block, and their replacements after it.
 
-    A submodule that stayed would be the other package's, and a class that Keras knows by a name is
-    found by that name.
+    A remaining submodule would belong to the other package, and Keras would find a remaining class
+    by its registered name.
     """
     modules, classes = _take_out(package)
     try:
@@ -35,7 +35,7 @@ def _take_out(package: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _registered() -> dict[str, Any]:
-    """Return the classes that Keras finds by their names; it is not imported for that."""
+    """Return Keras' registered classes by name, without importing Keras."""
     if "keras" not in sys.modules:
         return {}
     import keras

@@ -1,7 +1,7 @@
-"""Runs that nobody trained, written through the harness's own writers: what a report reads.
+"""Synthetic runs for reports, written with the harness's own writers.
 
-Every figure follows from the arguments and a seeded generator. The records are whole, so a report
-cannot tell them from real ones; nothing here knows how a report is made.
+Every figure follows from the arguments and a seeded generator. The records are complete, so a
+report cannot distinguish them from real ones.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PROTOCOL = TrainingProtocol(
 
 @dataclass(frozen=True)
 class Net:
-    """One backbone of a made-up run; `skill` is how far apart it holds the classes."""
+    """One backbone of a synthetic run; `skill` is how well it separates the classes."""
 
     name: str
     skill: float = 3.0
@@ -83,7 +83,7 @@ def make_run(
     excluded: Sequence[Excluded] = (),
     **meta: Any,
 ) -> Path:
-    """Write a whole run; `images` is the number in each split, the classes in turn."""
+    """Write a whole run; `images` is their number in each split, with alternating classes."""
     dataset = _dataset(tuple(classes), images, tuple(excluded))
     write_atomic(folder / "dataset.json", to_json(dataset))
     write_atomic(folder / "run.json", to_json(_meta(folder.name, dataset) | meta))
@@ -105,7 +105,7 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
 
 
 def audit_of(*pairs: ImagePair, **found: Any) -> Audit:
-    """Return what an audit of such a data set found: the pairs, and what else is named."""
+    """Return the audit of such a data set, with the given pairs and other findings."""
     nothing = Audit(
         schema=AUDIT_SCHEMA,
         dataset="demo",
@@ -124,14 +124,14 @@ def audit_of(*pairs: ImagePair, **found: Any) -> Audit:
 
 
 def answers(wrong: Iterable[int], images: int, certainty: float = 0.9) -> NDArray[np.float64]:
-    """Make the probabilities of a network that gets these images of two classes wrong."""
+    """Make the probabilities of a network that misclassifies these images of two classes."""
     labels = np.arange(images) % 2
     labels[list(wrong)] ^= 1
     return np.where(np.eye(2)[labels] == 1, certainty, 1 - certainty)
 
 
 def judged(probabilities: NDArray[Any], **more: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Make the arrays of a trial that answers so for the validation and the test images."""
+    """Make the arrays of a trial with these probabilities for validation and test images."""
     labels = np.arange(len(probabilities)) % 2
     return {
         "test_labels": labels,
@@ -195,7 +195,7 @@ def _trial(net: Net, dataset: Dataset, seed: int) -> Trial:
 
 
 def make_record(net: Net, trial: Trial, protocol: TrainingProtocol = PROTOCOL) -> Record:
-    """Make the record of a trial of `net`: everything that needs no arrays."""
+    """Make the record of a trial of `net`, without its arrays."""
     when = {"started": "2025-03-01T12:00:00+00:00", "finished": "2025-03-01T12:01:00+00:00"}
     if net.fails and (net.fails_seeds is None or trial.seed in net.fails_seeds):
         return Record(SCHEMA, trial, "failed", reason=net.fails, **when)
@@ -262,7 +262,7 @@ def _phases(
 def make_arrays(
     net: Net, dataset: Dataset, seed: int, *, phases: int = len(PROTOCOL.phases), queries: int = 0
 ) -> dict[str, NDArray[Any]]:
-    """Make the answers of `net` for validation and test images, and so many durations."""
+    """Make the probabilities of `net` for validation and test images, and query durations."""
     random = np.random.default_rng([seed, len(net.name), round(net.skill * 10)])
     arrays: dict[str, NDArray[Any]] = {}
     scored: tuple[SplitName, ...] = ("validation", "test")

@@ -1,7 +1,6 @@
-"""A real backbone, only very small: branches, a residual, BatchNorm and four stages.
+"""A real but very small backbone: branches, a residual, BatchNorm and four stages.
 
-It implements what a backbone must, with the same calls as the large ones, so that tests exercise
-the harness and not a patch of it.
+It has the interface of the large ones, so that tests use the harness without patches.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ TINY = Backbone(
 
 
 def images(count: int, seed: int, classes: int = 2) -> tuple[Array, Array]:
-    """Noise with a class-dependent tint and a bright left side: learnable, and not symmetric."""
+    """Return noise with a tint by class and a bright left side: learnable, and not symmetric."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     pixels = rng.integers(0, 120, (count, SIZE, SIZE, 3))
@@ -72,7 +71,7 @@ def images(count: int, seed: int, classes: int = 2) -> tuple[Array, Array]:
 def write_images(
     folder: Path, counts: Mapping[str, int], classes: Sequence[str] = ("cat", "dog")
 ) -> None:
-    """Write a folder per split, a folder per class, the classes in turn."""
+    """Write images with a folder per split and class, with alternating classes."""
     for seed, (split, count) in enumerate(counts.items()):
         pixels, labels = images(count, seed, len(classes))
         for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
@@ -82,7 +81,7 @@ def write_images(
 
 
 def store_images(store: Store, name: str, pixels: Array) -> Entry:
-    """Put pixels into the store as the data preparation does."""
+    """Write pixels into the store, as the data preparation does."""
 
     def fill(draft: Any) -> None:
         draft.append(pixels)

@@ -1,4 +1,4 @@
-"""A run that was really trained, only very small: three classes, two seeds, weights kept.
+"""A very small run that is really trained: three classes, two seeds, with kept weights.
 
 It has 51 validation images, so that a temperature can be fitted.
 """
@@ -47,7 +47,7 @@ def make(
     settings: Settings = SETTINGS,
     measuring: Measuring = MEASURING,
 ) -> Path:
-    """Train it; the photographs lie in `home/data`, the run in `home/results/r`."""
+    """Train the run; the images are in `home/data`, the run in `home/results/r`."""
     tiny.write_images(home / "data", COUNTS, CLASSES)
     store = Store(home / "cache")
     listing = list_dataset(str(home / "data"), store=store)
@@ -61,8 +61,8 @@ def make(
 
 
 def with_other(folder: Path, size: int = tiny.SIZE) -> StoredRun:
-    """Make the second seed of a copy of the run one of the backbone `other`, with another head and,
-    at will, another input size."""
+    """Turn the second seed in a copy of the run into the backbone `other`, with another head and,
+    optionally, another input size."""
     first, second = sort_best_first(read_records(folder))
     trained = read_trained(folder, first.trial.key)
     write_trained(folder, second.trial.key, replace(trained, head=tuple(-w for w in trained.head)))

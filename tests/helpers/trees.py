@@ -1,4 +1,4 @@
-"""The type of the fixture `tree`, which makes small folders of images."""
+"""The type of the fixture `tree`, which writes small folders of images."""
 
 from __future__ import annotations
 

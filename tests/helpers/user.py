@@ -1,4 +1,4 @@
-"""Somebody at a terminal, with a folder of images and a protocol of their own.
+"""A user at a terminal, with a folder of images and a protocol.
 
 `User.run` starts the command as a process of its own, which trains; `User.main` runs it in this
 process with a scripted executor, within milliseconds.
@@ -44,7 +44,7 @@ Ended = subprocess.CompletedProcess[str]
 
 
 class User:
-    """48 images to train and validate on and 24 to test, of cats and dogs."""
+    """A user with 48 images of cats and dogs for training and validation, and 24 for the test."""
 
     program = (sys.executable, str(ROOT / "run_bench.py"))
 
@@ -55,7 +55,7 @@ class User:
         (home / "mine.toml").write_text(PROTOCOL)
 
     def words(self, *more: str, backbones: str = "tiny") -> list[str]:
-        """Return the words of `run`; what `more` says again counts."""
+        """Return the words of `run`; options in `more` override the others."""
         return [
             *("--backbones", backbones, "--dataset", str(self.home / "data")),
             *("--protocol", str(self.home / "mine.toml"), "--batch-size", "8"),
@@ -64,34 +64,34 @@ class User:
         ]
 
     def command(self, *more: str, backbones: str = "tiny") -> list[str]:
-        """Return the command as a process of its own takes it."""
+        """Return the command line for a process of its own."""
         words = self.words("--plugin", str(PLUGINS), *more, backbones=backbones)
         return [*self.program, *words]
 
     def run(self, *more: str, backbones: str = "tiny") -> Ended:
-        """Train, in processes of their own."""
+        """Run the command with real training, in processes of their own."""
         return process(self.home, *self.command(*more, backbones=backbones))
 
     def main(
         self, *more: str, executor: ScriptedExecutor | None = None, backbones: str = "tiny"
     ) -> Ended:
-        """Run the command in this process; nothing is trained."""
+        """Run the command in this process, without training."""
         return in_process(self.home, *self.words(*more, backbones=backbones), executor=executor)
 
     def load(self, name: str = "r") -> StoredRun:
-        """Read one of the runs."""
+        """Read a run."""
         return read_run(self.results / name)
 
 
 def process(home: Path, *command: str) -> Ended:
-    """Run a command in `home` to its end."""
+    """Run a command in `home` until it ends."""
     return subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
 
 
 def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None) -> Ended:
-    """Give these words to the command line in this process, with an executor that trains nothing.
+    """Run the command line in this process, with an executor that trains nothing.
 
-    What a command changes in its process is put back: signal handlers, environment, backbones.
+    Changes of a command to its process are undone: signal handlers, environment, backbones.
     """
     out, err = io.StringIO(), io.StringIO()
     with unchanged(), chdir(home), redirect_stdout(out), redirect_stderr(err):

@@ -1,4 +1,4 @@
-"""A small data set on disk and trials on it, run in this process: what tests of training share.
+"""A small data set on disk, and trials on it in this process, for tests of training.
 
 Imports no framework before it is needed.
 """
@@ -44,7 +44,7 @@ SETTINGS = Settings(weights="random", batch_size=8)
 
 
 def job_of(backbone: str, protocol: TrainingProtocol = PROTOCOL, *, code: str = "") -> Job:
-    """Make a job with one trial, for what needs no images."""
+    """Make a job with one trial, for tests that need no images."""
     trial = Trial(
         *(backbone, tiny.SIZE, "d", "f", protocol.name, protocol.digest, 0, SETTINGS, "k"),
         code=code,
@@ -53,14 +53,14 @@ def job_of(backbone: str, protocol: TrainingProtocol = PROTOCOL, *, code: str = 
 
 
 def make_dataset(folder: Path, store: Store) -> Dataset:
-    """40 images to train on, 12 to validate and 16 to test, 20, 6 and 8 of each class."""
+    """Make a data set of two classes with 40 training, 12 validation and 16 test images."""
     tiny.write_images(folder, {"train": 40, "validation": 12, "test": 16})
     listing = list_dataset(str(folder), store=store)
     return preparation.prepare(listing, [tiny.SIZE], store=store)
 
 
 def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> Trained:
-    """Train a phase without dropout on so many images, whose pixels are rows of it."""
+    """Train a phase without dropout on the given number of images."""
     from bench.models.network import Network, build_head, initialise_head, snapshot
     from bench.training.phase_tracker import single_tracker
     from bench.training.phase_trainer import PhaseTrainer
@@ -91,8 +91,8 @@ def train_tail(backend: KerasBackend, phase: Phase, count: int, batch: int) -> T
 
 @dataclass(frozen=True)
 class Trained:
-    """What a phase leaves behind: the weights of network and head, how it went, and the loss of
-    each batch."""
+    """The result of a phase: the weights of network and head, its result, and the loss of each
+    batch."""
 
     weights: Sequence[Array]
     tracker: PhaseTracker
@@ -100,8 +100,8 @@ class Trained:
 
 
 def watch_losses(trainer: PhaseTrainer) -> list[Array]:
-    """Return a list to which each epoch adds the losses of its batches, of several copies of a head
-    a column for each."""
+    """Return a list to which each epoch appends the losses of its batches, with one column for each
+    copy of a head."""
     seen: list[Array] = []
     fetch = trainer.step.fetch
 
@@ -116,7 +116,7 @@ def watch_losses(trainer: PhaseTrainer) -> list[Array]:
 
 @dataclass
 class EventLog:
-    """Remembers the records and stages of trials."""
+    """A listener that keeps the records and stages of trials."""
 
     records: list[Record] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
@@ -140,8 +140,8 @@ def run(
     backbone: Backbone = tiny.TINY,
     **more: Any,
 ) -> tuple[list[Evidence], EventLog]:
-    """Run one backbone's trials as a worker does; a trial that fails is an error here. `more` are
-    fields of the job."""
+    """Run the trials of one backbone as a worker does, and raise if one fails. `more` are fields of
+    the job."""
     from bench.training.trial import run_trials
 
     plan = plan_of([backbone], dataset, protocol, settings, seeds, fractions=fractions)
@@ -169,6 +169,6 @@ def run(
 
 
 def with_rate(protocol: TrainingProtocol, multiplier: float) -> TrainingProtocol:
-    """The protocol with every learning rate multiplied."""
+    """Return the protocol with every learning rate multiplied."""
     phases = (replace(p, learning_rate=p.learning_rate * multiplier) for p in protocol.phases)
     return replace(protocol, phases=tuple(phases))

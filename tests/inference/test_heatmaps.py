@@ -64,7 +64,7 @@ def test_a_linear_heads_map_adds_up_to_the_logit(pooling: str) -> None:
     np.testing.assert_allclose(found.sum(axis=(1, 2)) + bias, expected)
 
 
-def test_one_sigmoid_speaks_for_the_second_class_and_against_the_first() -> None:
+def test_a_single_logit_supports_the_second_class() -> None:
     head = Dense(6, 1)
     found = compute_heatmaps(model("average", head), MAPS, np.array([1, 0, 1, 1, 1]))
     expected = logits(POOLED["average"], head)[:, 0] - head.bias
@@ -73,7 +73,7 @@ def test_one_sigmoid_speaks_for_the_second_class_and_against_the_first() -> None
 
 
 @pytest.mark.parametrize("pooling", POOLED)
-def test_behind_hidden_layers_it_is_gradient_times_activation(pooling: str) -> None:
+def test_with_hidden_layers_a_heatmap_is_gradient_times_activation(pooling: str) -> None:
     layers = Dense(POOLED[pooling].shape[1], 7), Dense(7, 5), Dropout(), Dense(5, 3)
     answers = np.array([2, 0, 1, 1, 2])
     found = compute_heatmaps(model(pooling, *layers), MAPS, answers)
@@ -91,7 +91,7 @@ def test_behind_hidden_layers_it_is_gradient_times_activation(pooling: str) -> N
         np.testing.assert_allclose(found[:, row, column], slope, atol=1e-6)
 
 
-def test_an_overlay_is_gold_where_the_image_speaks_for_the_answer_and_dark_elsewhere() -> None:
+def test_an_overlay_is_bright_where_the_image_supports_the_class() -> None:
     pixels = np.full((4, 4, 3), 100, np.uint8)
     least, most = 100 * (1 - OPACITY) + COLOURS * OPACITY
     drawn = np.asarray(overlay(pixels, np.array([[-3.0, -3.0], [-3.0, 2.0]])))

@@ -47,7 +47,7 @@ def predict(results: Path, *words: str) -> int:
     return main(["predict", "r", *words, "--results", str(results)])
 
 
-def test_as_the_record_says_with_calibrated_confidence(
+def test_predictions_are_the_recorded_ones_with_calibrated_confidence(
     results: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = read_run(results / "r")
@@ -68,7 +68,7 @@ def test_as_the_record_says_with_calibrated_confidence(
     assert [image["confidence"] for image in images] == found.max(axis=1).tolist()
 
 
-def test_bad_files_are_told_and_the_rest_is_done(
+def test_unreadable_files_are_reported_and_the_others_classified(
     results: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = tmp_path / "mixed"
@@ -105,7 +105,7 @@ def test_a_name_of_any_bytes_can_be_written(
     assert rb"\xff" in capfdbinary.readouterr().out
 
 
-def test_a_low_confidence_is_said(
+def test_a_low_confidence_is_reported(
     results: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = str(data / "test" / "fox" / "002.png")
@@ -123,9 +123,7 @@ def test_without_a_backbone_random_weights_are_not_taken(
     assert "run r ranks no backbone; name one to predict with (tiny)" in capsys.readouterr().err
 
 
-def test_what_a_user_may_get_wrong(
-    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_usage_errors(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict(results, "tiny") == 2
     assert "name at least one image" in capsys.readouterr().err
     with pytest.raises(UsageError, match="holds no image"):
@@ -147,7 +145,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["tinny", "Tiny"])
-def test_a_misspelled_backbone_is_not_answered_by_another(
+def test_a_misspelled_backbone_is_an_error(
     results: Path, data: Path, capsys: pytest.CaptureFixture[str], wrong: str
 ) -> None:
     assert predict(results, wrong, str(data / "test")) == 2
@@ -157,7 +155,7 @@ def test_a_misspelled_backbone_is_not_answered_by_another(
     )
 
 
-def test_a_backbone_is_meant_where_a_folder_has_its_name(
+def test_a_name_means_the_backbone_and_not_the_folder(
     results: Path,
     data: Path,
     tmp_path: Path,
@@ -178,7 +176,7 @@ def test_a_backbone_is_meant_where_a_folder_has_its_name(
 
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])
-def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
+def test_every_image_is_predicted_once_in_order_in_batches_of_one_shape(
     count: int, tmp_path: Path
 ) -> None:
     from PIL import Image
@@ -215,7 +213,7 @@ def test_every_image_is_answered_once_in_order_by_batches_of_one_shape(
     assert set(shapes) == {(min(BATCH, count), 2, 2, 3)}
 
 
-def test_an_ensemble_answers_with_the_mean_of_its_members(
+def test_an_ensemble_predicts_the_mean_of_its_members(
     results: Path, data: Path, other_backbone: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = with_other(results / "r", 48)
@@ -259,7 +257,7 @@ def test_an_ensemble_is_named_by_backbones_of_the_run(
     assert told in capsys.readouterr().err
 
 
-def test_explained_answers_are_drawn_into_a_new_folder_and_nothing_is_replaced(
+def test_heatmaps_are_written_to_a_new_folder_and_replace_nothing(
     results: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = tmp_path / "mixed"

@@ -48,7 +48,7 @@ def expected(model: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", RUNTIMES.names)
-def test_a_runtime_answers_as_keras_does(
+def test_a_runtime_predicts_as_keras_does(
     model: Any, expected: Any, name: str, tmp_path: Path
 ) -> None:
     runtime = RUNTIMES[name]
@@ -59,15 +59,15 @@ def test_a_runtime_answers_as_keras_does(
     found = predict_all(made.call, IMAGES)
     assert np.abs(found - expected).max() < ROUNDED.get(name, EXACT)
     assert bool(made.result.artefact_bytes) == bool(runtime.artefact)
-    # A file holds all there is to it: it answers the same without the model.
+    # The file is complete: it predicts the same without the model.
     if runtime.artefact:
         again = runtime.load(ModelSource(None, IMAGES[:0], tmp_path, 1))
         np.testing.assert_allclose(predict_all(again, IMAGES), found, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["litert", "onnx", "openvino"])
-def test_what_convnext_is_made_of(name: str, tmp_path: Path) -> None:
-    """A convolution with a group for each channel, and GELU, in a model in the model."""
+def test_the_layers_of_convnext_are_converted(name: str, tmp_path: Path) -> None:
+    """Grouped convolutions, and GELU, in a nested model."""
     runtime = RUNTIMES[name]
     for module in runtime.modules:
         if find_spec(module) is None:
@@ -85,7 +85,7 @@ def test_what_convnext_is_made_of(name: str, tmp_path: Path) -> None:
     assert np.abs(predict_all(made.call, IMAGES) - expected).max() < EXACT
 
 
-def test_no_library_tells_its_maker_of_its_use(tmp_path: Path) -> None:
+def test_telemetry_is_disabled(tmp_path: Path) -> None:
     for module in ("onnxruntime", "openvino"):
         if find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
@@ -101,7 +101,7 @@ def test_no_library_tells_its_maker_of_its_use(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_another_model_than_the_trained_one_is_refused(
+def test_a_model_other_than_the_trained_one_is_refused(
     model: Any, expected: Any, tmp_path: Path
 ) -> None:
     source = ModelSource(model, IMAGES, tmp_path, 1)
@@ -134,7 +134,7 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         unavailable_runtimes(" ,")
 
 
-def test_flops_against_tensorflow_own_count(model: Any) -> None:
+def test_flops_equal_the_count_of_tensorflow(model: Any) -> None:
     tf = pytest.importorskip("tensorflow")
     from tensorflow.python.framework import ops
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

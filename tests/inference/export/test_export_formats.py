@@ -1,4 +1,4 @@
-"""Every format, written and read again the way its users read it, against the run's own record."""
+"""Every format, written, and loaded as its users do, compared with the run's record."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ NEEDS = {"litert": "ai_edge_litert", "onnx": "tf2onnx", "saved_model": "tensorfl
 
 
 @pytest.mark.parametrize(("name", "file", "ask", "about"), FORMATS, ids=[f[0] for f in FORMATS])
-def test_raw_images_in_the_recorded_answers_out(
+def test_an_exported_file_returns_the_recorded_probabilities(
     run: StoredRun,
     model: TrainedModel,
     images: Array,
@@ -239,7 +239,7 @@ def test_labels_lie_in_a_litert_file_as_its_users_expect(
         assert archive.read("labels.txt").decode().splitlines() == CLASSES
 
 
-def test_without_the_images_it_is_checked_on_others_and_says_so(
+def test_without_the_test_images_the_check_uses_generated_ones(
     run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
     done = export(run, [model], "keras", tmp_path / "out", Store(tmp_path / "empty"))
@@ -247,7 +247,7 @@ def test_without_the_images_it_is_checked_on_others_and_says_so(
     assert "recorded" not in done.checked
 
 
-def test_a_file_that_answers_otherwise_is_refused(run: StoredRun, model: TrainedModel) -> None:
+def test_a_file_with_other_predictions_is_refused(run: StoredRun, model: TrainedModel) -> None:
     (evidence,) = (e for e in run.evidence if e.record == model.record)
     classifier = model.class_probabilities()
     store = Store(run.folder.parent.parent / "cache")
@@ -264,7 +264,7 @@ def test_a_file_that_answers_otherwise_is_refused(run: StoredRun, model: Trained
         reference.check(lambda images: turned(images)[:, :2])
 
 
-def test_what_a_converter_trips_over_is_told_in_short(
+def test_an_error_of_a_converter_is_shortened(
     run: StoredRun, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(Format):
@@ -284,7 +284,7 @@ def test_what_a_converter_trips_over_is_told_in_short(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_card_says_what_it_is_and_what_it_is_not(
+def test_the_card_has_figures_and_limits(
     run: StoredRun, model: TrainedModel, tmp_path: Path
 ) -> None:
     done = exported(run, model, "keras", tmp_path)

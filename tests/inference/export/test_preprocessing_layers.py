@@ -1,4 +1,4 @@
-"""Preprocessing turned into a layer: the same numbers, and a refusal where that cannot be."""
+"""Preprocessing converted to a layer: the same values, or an error if that is impossible."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def model(preprocess: Any) -> Any:
         "keras.applications.efficientnet:preprocess_input",  # nothing at all
     ],
 )
-def test_the_same_answers_from_layers_alone(preprocess: Any) -> None:
+def test_layers_compute_the_same_values(preprocess: Any) -> None:
     whole = model(preprocess)
     plain = with_preprocessing_layers(whole)
     images = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype("uint8")
@@ -47,6 +47,6 @@ def test_the_same_answers_from_layers_alone(preprocess: Any) -> None:
     assert "preprocess" not in {layer.name for layer in plain.layers}
 
 
-def test_what_is_no_scale_and_offset_is_refused() -> None:
+def test_preprocessing_that_is_not_affine_is_refused() -> None:
     with pytest.raises(BenchError, match=r"\.h5 file cannot hold this backbone's preprocessing"):
         with_preprocessing_layers(model(squared))

@@ -1,4 +1,4 @@
-"""Mistakes of a model that was really trained, explained: against what the whole model computes."""
+"""Explanations of a really trained model's mistakes, compared with the whole model's output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def home(trained_run: Path, tmp_path: Path, tiny_backbone: None) -> Path:
 
 
 def pretrained(run: StoredRun) -> StoredRun:
-    """Return the run as if its weights were known to mean something."""
+    """Return the run as if its weights were pretrained."""
     weights = WeightsUsed("file", "tiny", "")
     return replace(run, all_records=tuple(replace(r, weights=weights) for r in run.all_records))
 
@@ -122,12 +122,12 @@ def checked(run: StoredRun, before: Record, explained: Record, job: Job) -> None
 
 
 def asked_right(wrong: object, images: int) -> int:
-    """Return an image that was not asked about."""
+    """Return an image that is not explained."""
     seen = {mistake.image for mistake in wrong}  # type: ignore[attr-defined]
     return next(image for image in range(images) if image not in seen)
 
 
-def test_damaged_arrays_of_another_trial_end_nothing(home: Path) -> None:
+def test_damaged_arrays_of_another_trial_are_ignored(home: Path) -> None:
     from bench.inference.measuring.explained import pending_explanations
 
     run = pretrained(read_run(home / "results" / "r"))

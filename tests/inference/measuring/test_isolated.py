@@ -1,4 +1,4 @@
-"""Processes for one piece of work each. They are made by a Python that has loaded no framework:
+"""A pool of single-use processes, created by a Python process that has loaded no framework:
 this one's threads must not be forked."""
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ isolated = IsolatedProcesses()
 
 
 def python(more: str) -> subprocess.CompletedProcess[str]:
-    """Returns when all who hold its output have ended: nothing is left behind."""
+    """Run the code until all processes that hold its output have ended."""
     return subprocess.run(
         [sys.executable, "-c", WORK + more], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
 
-def test_what_one_took_and_gave_back_is_not_hidden_from_the_next() -> None:
+def test_memory_freed_by_one_piece_of_work_is_counted_again_for_the_next() -> None:
     found = python(
         "for m in (100, 50, 100): isolated.submit(take, m)\n"
         "for _ in range(3): print(isolated.result())"
@@ -52,7 +52,7 @@ def test_what_one_took_and_gave_back_is_not_hidden_from_the_next() -> None:
     assert megabytes == pytest.approx([100, 50, 100], abs=2)
 
 
-def test_work_that_raises_or_dies_is_told_and_the_next_goes_on() -> None:
+def test_work_that_raises_or_dies_returns_none_and_the_next_is_done() -> None:
     found = python(
         "for work in (fail, die, os.getpid, os.getpid): isolated.submit(work)\n"
         "print(*(isolated.result() for _ in range(4)))"
@@ -63,8 +63,8 @@ def test_work_that_raises_or_dies_is_told_and_the_next_goes_on() -> None:
     assert "ValueError: it cannot be done" in found.stderr
 
 
-def test_several_at_once_answer_in_the_order_of_asking(tmp_path: Path) -> None:
-    """The first ends only after the second has, which one process after another could not do."""
+def test_results_of_concurrent_work_come_in_order(tmp_path: Path) -> None:
+    """The first ends only after the second, so they must run at the same time."""
     found = python(
         "import time\n"
         "from pathlib import Path\n"
@@ -83,7 +83,7 @@ def test_several_at_once_answer_in_the_order_of_asking(tmp_path: Path) -> None:
     assert found.stdout.split() == ["first", "second", "second"]
 
 
-def test_a_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
+def test_the_peak_of_a_process_excludes_its_parent() -> None:
     child = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     child += "from bench.system.memory import peak_memory\nprint(peak_memory())"
     found = python(

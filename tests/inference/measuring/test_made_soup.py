@@ -1,4 +1,4 @@
-"""The weights of several seeds averaged, against the same arithmetic by hand on whole models."""
+"""Averaged weights of several seeds, compared with the same arithmetic on whole models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Make = Callable[..., StoredRun]
 
 @pytest.fixture
 def make(tmp_path: Path, store: Store, tiny_backbone: None) -> Make:
-    """Carry out one run, or more of it; then nothing of it is left to be measured."""
+    """Execute a run, or the rest of one, until nothing is left to measure."""
     tiny.write_images(tmp_path / "data", {"train": 24, "validation": 20, "test": 10}, "abc")
     keras.utils.set_random_seed(2)  # whatever else this process drew
     tiny.build((tiny.SIZE, tiny.SIZE, 3)).save_weights(tmp_path / "tiny.weights.h5")
@@ -124,7 +124,7 @@ def test_the_soup_is_the_mean_of_the_weights_that_do_not_lower_the_validation_ac
     assert f"- seed {holder.soup.seeds[0]}, fine-tune: 2 epochs" in card
 
 
-def test_a_soup_is_made_again_with_a_new_seed_and_for_kept_weights_alone(
+def test_a_soup_is_made_again_for_a_new_seed_and_only_of_kept_weights(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert all(record.soup is None for record in make((0, 1), keep="best").records)

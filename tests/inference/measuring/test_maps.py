@@ -1,4 +1,4 @@
-"""Where images lie by their features; UMAP itself is an optional package, and stood in for."""
+"""Maps of images by their features, with a stand-in for the optional package UMAP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_first_component_is_the_one_that_varies_most() -> None:
 
 
 class StandIn:
-    """What is used of UMAP: the places are the features."""
+    """The used part of UMAP's interface, which returns the features as positions."""
 
     asked: Any = None
     fails = False
@@ -35,7 +35,7 @@ class StandIn:
         return features
 
 
-def test_umap_where_it_is_installed_with_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_umap_is_used_with_a_seed_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     features = np.random.default_rng(0).random((NEIGHBOURS + 1, 2))
     monkeypatch.setitem(sys.modules, "umap", None)
     assert umap(features) is None

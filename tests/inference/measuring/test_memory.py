@@ -1,4 +1,4 @@
-"""Memory that a block takes, each in a process that has done nothing else."""
+"""The memory that a block takes, each in a process that has done nothing else."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def _megabytes(block: str, before: str = "") -> float:
     return float(done.stdout)
 
 
-def test_nothing_takes_nothing() -> None:
+def test_an_empty_block_takes_no_memory() -> None:
     assert _megabytes("pass") < 0.5
 
 
-def test_what_is_kept_and_what_was_given_back_again() -> None:
+def test_kept_and_freed_memory_both_count() -> None:
     assert _megabytes("kept = bytearray(20 * MB)") == pytest.approx(20, abs=0.5)
     # Too short for a look from time to time, but the system notices.
     assert _megabytes("bytearray(b'x') * (50 * MB)") == pytest.approx(50, abs=0.5)
 
 
-def test_a_file_counts_if_it_is_mapped_now(tmp_path: Path) -> None:
+def test_a_file_counts_if_it_is_mapped_in_the_block(tmp_path: Path) -> None:
     path = tmp_path / "weights.bin"
     path.write_bytes(b"x" * 30 * 10**6)
     assert _megabytes(f"kept = read({str(path)!r})") == pytest.approx(30, abs=0.5)
@@ -54,7 +54,7 @@ def test_a_file_counts_if_it_is_mapped_now(tmp_path: Path) -> None:
     assert _megabytes("sum(mapped[::4096])", before) < 0.5
 
 
-def test_code_that_is_touched_after_the_peak_does_not_hide_it(tmp_path: Path) -> None:
+def test_code_that_becomes_resident_after_the_peak_does_not_hide_it(tmp_path: Path) -> None:
     path = tmp_path / "library.bin"
     path.write_bytes(b"x" * 30 * 10**6)
     before = f"file = open({str(path)!r}, 'rb')\n"

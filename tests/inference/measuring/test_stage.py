@@ -1,4 +1,4 @@
-"""The measuring stage of a run that was really trained, only very small."""
+"""The measuring stage of a very small run that is really trained."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Broken(Runtime):
 
 
 class Same(Runtime):
-    """A runtime that answers the same for every image, at once."""
+    """A fast runtime that predicts the same for every image."""
 
     help = ""
 
@@ -56,18 +56,18 @@ class Same(Runtime):
 
 
 class Death(BaseException):
-    """What ends a process."""
+    """Stands for the death of a process."""
 
 
 class Fatal(Same):
-    """One that kills the process that converts to it."""
+    """A runtime that kills the process that converts to it."""
 
     def convert(self, source: ModelSource) -> None:
         raise Death
 
 
 class Mortal(Inline):
-    """As a process of its own, which dies of what is fatal."""
+    """An executor like a process of its own, which dies of `Death`."""
 
     def run(self, job: Job, listener: Listener) -> None:
         try:
@@ -77,14 +77,14 @@ class Mortal(Inline):
 
 
 class Interrupted(Same):
-    """One that the user stops."""
+    """A runtime during whose conversion the user presses Ctrl-C."""
 
     def convert(self, source: ModelSource) -> None:
         raise KeyboardInterrupt
 
 
 class Counting(Inline):
-    """Tells what was run."""
+    """An executor that records its tasks."""
 
     def __init__(self) -> None:
         self.tasks: list[str] = []
@@ -95,7 +95,7 @@ class Counting(Inline):
 
 
 class Fragile(Inline):
-    """Its measuring process dies the first time."""
+    """An executor whose measuring process dies the first time."""
 
     died = False
 
@@ -107,7 +107,7 @@ class Fragile(Inline):
 
 
 class DiesBetween(Inline):
-    """Its measuring process dies, the first time, once it has told of one trial."""
+    """An executor whose first measuring process dies after one trial's record."""
 
     died = False
 
@@ -154,7 +154,7 @@ def test_all_seeds_have_the_figures_of_one_model(trained_run: Path) -> None:
     assert sorted(shared) == [False, True]
 
 
-def test_costs_are_there_and_add_up(trained_run: Path) -> None:
+def test_costs_are_recorded_and_add_up(trained_run: Path) -> None:
     for evidence in read_run(trained_run).evidence:
         record = evidence.record
         parts = {k: v for k, v in record.seconds.items() if k not in ("total", "reused")}
@@ -172,10 +172,10 @@ def test_costs_are_there_and_add_up(trained_run: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_backbone", "broken")
-def test_a_conversion_that_fails_is_a_row_with_its_reason(
+def test_a_failed_conversion_is_recorded_with_its_reason(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the process dies of it: what follows is measured in another."""
+    """If the process dies of it, another one measures the other runtimes."""
     monkeypatch.setattr(made, "Inline", Mortal)
     measuring = replace(made.MEASURING, runtimes="broken,fatal,after")
     home = shutil.copytree(trained_run.parent.parent, tmp_path / "home")
@@ -190,7 +190,7 @@ def test_a_conversion_that_fails_is_a_row_with_its_reason(
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_measuring_that_died_is_told_and_done_again(
+def test_measuring_that_died_is_recorded_and_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fragile = Fragile()
@@ -210,10 +210,10 @@ def test_measuring_that_died_is_told_and_done_again(
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_killed_between_the_seeds_every_one_is_measured_in_the_end(
+def test_all_seeds_are_measured_after_a_kill_between_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of several seeds one keeps its weights, and without them nothing can be measured."""
+    """Only one seed keeps its weights, without which nothing can be measured."""
     executor = DiesBetween()
     monkeypatch.setattr(made, "Inline", lambda: executor)
     folder = made.make(tmp_path, seeds=(0, 1), keep="best")
@@ -237,7 +237,7 @@ def runtimes() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("tiny_backbone", "runtimes")
-def test_what_is_asked_later_is_measured_and_nothing_trained(
+def test_later_requests_are_measured_without_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Counting()

@@ -1,4 +1,4 @@
-"""Timing in turns, with subjects whose queries take a known time."""
+"""Timing in turns, with calls whose queries take a known time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING = np.zeros(1)
 
 
 class Clock:
-    """A clock that only queries move."""
+    """A clock that only queries advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -53,14 +53,14 @@ def subject(clock: Clock, name: str, seconds: float, min_queries: int = 64) -> T
     )
 
 
-def test_a_subject_has_its_seconds_and_its_queries(clock: Clock) -> None:
+def test_a_call_gets_its_seconds_and_its_queries(clock: Clock) -> None:
     quick, slow = subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)
     interleave([quick, slow], between=lambda: None)
     assert sum(quick.timed) == pytest.approx(1.0, abs=0.01)
     assert len(slow.timed) == 64  # 1.92 s: longer than asked, to support a p90
 
 
-def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
+def test_a_failed_query_ends_its_own_call_only(clock: Clock) -> None:
     def fails_at(n: int) -> float:
         if n == 30:
             raise MemoryError("no room")
@@ -74,21 +74,21 @@ def test_a_query_that_fails_ends_its_subject_and_no_other(clock: Clock) -> None:
     assert sum(other.timed) == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_very_slow_subject_gives_up_in_time(clock: Clock) -> None:
+def test_a_very_slow_call_stops_after_the_queries_of_a_median(clock: Clock) -> None:
     slow, batch = subject(clock, "slow", 0.5), subject(clock, "batch", 0.5, min_queries=3)
     interleave([slow, batch], between=lambda: None)
     assert len(slow.timed) == timing.QUERIES_FOR_MEDIAN  # 5.5 s, where overtime allows 4
     assert len(batch.timed) == 3
 
 
-def test_no_overtime_for_a_percentile_that_cannot_be_had(clock: Clock) -> None:
+def test_no_overtime_for_a_percentile_out_of_reach(clock: Clock) -> None:
     can, cannot = subject(clock, "can", 0.06), subject(clock, "cannot", 0.2)
     interleave([can, cannot], between=lambda: None)
     assert len(can.timed) == 64  # 3.84 s of four
     assert len(cannot.timed) == timing.QUERIES_FOR_MEDIAN  # 64 of them would take 12.8 s
 
 
-def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> None:
+def test_every_round_has_all_calls_in_random_order(clock: Clock) -> None:
     subjects = [subject(clock, name, 0.01) for name in "abcd"]
     count = interleave(subjects, between=lambda: clock.order.append("|"))
     _, *turns, _ = "".join(clock.order).split("|")
@@ -97,7 +97,7 @@ def test_every_round_has_every_subject_and_not_in_one_order(clock: Clock) -> Non
     assert len(set(turns)) > 1
 
 
-def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
+def test_the_fraction_of_the_turns_that_is_done(clock: Clock) -> None:
     both = [subject(clock, "quick", 0.001), subject(clock, "slow", 0.03)]
     shares: list[float] = []
     interleave(both, between=lambda: shares.append(fraction_done(both)))
@@ -107,7 +107,7 @@ def test_how_much_of_the_turns_is_done(clock: Clock) -> None:
     assert shares[1] == pytest.approx((0.25 + 9 * 0.03) / 2.92, abs=0.001)
 
 
-def test_warming_up_lasts_until_it_is_stable_and_is_kept_apart(clock: Clock) -> None:
+def test_warm_up_lasts_until_it_is_stable_and_is_separate(clock: Clock) -> None:
     # Each of the first ten queries takes a tenth longer than the next; then all take 1 ms.
     cooling = clock.query("a", lambda n: 0.001 * 1.1 ** max(0, 10 - n))
     one = TimedCall(cooling, NOTHING, seconds=1.0, min_queries=64)
