@@ -91,8 +91,8 @@ def rendered(folder: Path, audit: KeptAudit | None) -> str:
 def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path):
     text = rendered(tmp_path / "run", kept(PAIR))
     leak = (
-        "1 of 60 test images (1.7%) have a copy in train or validation, as test/00001.png of "
-        "train/a\\|b.png; --on-leak drop leaves 1 out of train and 0 out of validation."
+        "1 of 60 test images (1.7%) have a copy in train or validation, such as test/00001.png of "
+        "train/a\\|b.png; --on-leak drop leaves out 1 training and 0 validation images."
     )
     assert text.count(leak) == 2  # among the warnings, and in its section
     assert "1 picture under two labels" in text
@@ -145,5 +145,5 @@ def test_a_picture_from_elsewhere_is_refused(tmp_path: Path, path: str):
     folder = make_run(tmp_path / "run", SIX[:1])
     audit = dataclasses.replace(kept(PAIR), pictures=(path,))
     write_atomic(folder / "audit.json", to_json(audit))
-    with pytest.raises(BenchError, match=r"none of audit/NUMBER\.jpg"):
+    with pytest.raises(BenchError, match=r"is not audit/NUMBER\.jpg"):
         load_audit(folder)

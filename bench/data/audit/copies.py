@@ -1,17 +1,17 @@
-"""Near copies among thumbnails: hashes find the candidates, pixels decide.
+"""Search for near copies among thumbnails: hashes find the candidates, pixels decide.
 
-How well two pictures agree in their details is 1 for copies, near 0 for unrelated pictures. They
-are aligned first: a crop is the original, stretched and shifted along both axes. The four numbers
-are found by least squares on the pixels (Lucas and Kanade; in the inverse form of Baker and
-Matthews, which solves for the fixed picture once), for many pairs at a time. Then the slopes of
-their brightness are correlated, each divided by the usual slope around it: so a strong outline that
-many pictures share (a frame, a bar, an object on white) counts no more than fine texture, which
-only copies share.
+The similarity of two pictures is 1 for copies and near 0 for unrelated pictures. They are aligned
+first: a crop is the original, stretched and shifted along both axes. These four numbers are fitted
+by least squares on the pixels (Lucas-Kanade, in the inverse form of Baker and Matthews, which
+inverts the normal equations of the fixed picture once), for many pairs at a time. Then their
+brightness gradients are correlated, each divided by the typical gradient around it: so a strong
+outline that many pictures share (a frame, a bar, an object on white) counts no more than fine
+texture, which only copies share.
 
-The similarity threshold is measured for each data set. Photographs of different things agree in few
-details, and 0.75 is far above any two unrelated ones. Images of one kind (digits, objects on white)
-agree far better. So the same search is made among the images turned upside down, where there are no
-copies: what it finds there is chance, and the threshold is put above it.
+The similarity threshold is measured for each data set. Photographs of different things are not
+similar, and 0.75 is far above any two unrelated ones. Images of one kind (digits, objects on white)
+are much more similar. So the search is repeated among the images turned upside down, where there
+are no copies: all pairs found there are chance matches, and the threshold is set above them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from bench.data.audit.search import (
 )
 
 MAX_WARP = 0.2  # the largest stretch or shift of a picture, in half edges
-STIFFNESS = 0.02  # regularises what the pixels do not determine, as along a plain stripe
+STIFFNESS = 0.02  # regularises directions that the pixels do not determine, such as along a stripe
 BATCH = 32  # pairs processed at a time: their pictures stay in a core's cache
 COARSE_STEPS, FINE_STEPS = 6, 3
-MIN_COARSE = 0.6  # agreement at a quarter of the pixels below which the pair is dropped
-CONTRAST_RADIUS = 3  # pixels at each side that define the usual slope
-NOISE = 0.5  # grey levels a pixel: smaller slopes are no detail
+MIN_COARSE = 0.6  # pairs with a lower correlation at half resolution are dropped
+CONTRAST_RADIUS = 3  # pixels on each side that define the typical gradient
+NOISE = 0.5  # grey levels per pixel: smaller gradients are noise
 
 Pictures = NDArray[np.float32]  # (pairs, edge, edge)
 Register = NDArray[np.float32]  # (pairs, 4): stretch and shift along x, then along y
@@ -46,7 +46,7 @@ StageProgress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Register:
-    """Return how to stretch and shift `moving` to match `fixed`, improved from `start`."""
+    """Return the stretches and shifts that align `moving` with `fixed`, improved from `start`."""
     pairs, edge, _ = fixed.shape
     everywhere = np.ones_like(fixed)
     fixed = standardise(fixed, everywhere)
@@ -73,9 +73,9 @@ def align(fixed: Pictures, moving: Pictures, start: Register, steps: int) -> Reg
 
 
 def warp(pictures: Pictures, register: Register) -> tuple[Pictures, Pictures]:
-    """Return the transformed pictures, and where they have pixels (1) or end (0).
+    """Return the transformed pictures, and masks of their pixels: 1 inside the picture, 0 outside.
 
-    Both axes go apart, so bilinear sampling is two small matrix products.
+    The axes are independent, so bilinear sampling is two small matrix products.
     """
     edge = pictures.shape[-1]
     across, inside_x = _sampling_weights(register[:, 0], register[:, 1], edge)
@@ -86,7 +86,7 @@ def warp(pictures: Pictures, register: Register) -> tuple[Pictures, Pictures]:
 
 
 def standardise(pictures: Pictures, inside: Pictures) -> Pictures:
-    """Scale to mean 0 and deviation 1 over `inside`, which removes brightness and contrast."""
+    """Scale to mean 0 and standard deviation 1 inside the mask, to ignore brightness, contrast."""
     pixels = inside.sum((1, 2), keepdims=True) + 1e-6
     pictures = (pictures - (pictures * inside).sum((1, 2), keepdims=True) / pixels) * inside
     variance = (pictures * pictures).sum((1, 2), keepdims=True) / pixels
@@ -95,51 +95,51 @@ def standardise(pictures: Pictures, inside: Pictures) -> Pictures:
 
 
 def _coordinates(edge: int) -> NDArray[np.float32]:
-    """Return the pixel positions along one axis, in half edges from the middle."""
+    """Return the pixel positions along one axis, from -1 to 1."""
     return (np.arange(edge, dtype=np.float32) - (edge - 1) / 2) / (edge / 2)
 
 
 def _sampling_weights(
     stretch: NDArray[np.float32], shift: NDArray[np.float32], edge: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the interpolation weights of each pixel, and whether it is inside the picture."""
+    """Return each pixel's interpolation weights, and whether its source is inside the picture."""
     middle = (edge - 1) / 2
-    place = (1 + stretch[:, None]) * _coordinates(edge) + shift[:, None]
-    place = place * np.float32(edge / 2) + np.float32(middle)
+    position = (1 + stretch[:, None]) * _coordinates(edge) + shift[:, None]
+    position = position * np.float32(edge / 2) + np.float32(middle)
     pixels = np.arange(edge, dtype=np.float32)
-    weights: NDArray[np.float32] = np.maximum(0, 1 - np.abs(place[:, :, None] - pixels))
-    return weights, (place >= 0) & (place <= edge - 1)
+    weights: NDArray[np.float32] = np.maximum(0, 1 - np.abs(position[:, :, None] - pixels))
+    return weights, (position >= 0) & (position <= edge - 1)
 
 
 def similarities(
     images: Thumbnails, others: Thumbnails, pairs: Candidates, progress: Callable[[int], None]
 ) -> Floats:
-    """Return how well each query, from `images`, agrees with its target, from `others`."""
+    """Return the similarity of each pair: a query in `images` and a target in `others`."""
     found = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), BATCH):
         batch = slice(start, start + BATCH)
         target = others[pairs.target[batch]]
-        turned = pairs.mirrored[batch]
-        target[turned] = target[turned, :, ::-1]
+        mirrored = pairs.mirrored[batch]
+        target[mirrored] = target[mirrored, :, ::-1]
         found[batch] = similarity(images[pairs.query[batch]], target)
         progress(min(start + BATCH, len(pairs)))
     return found
 
 
 def similarity(thumbnails: Thumbnails, others: Thumbnails) -> Floats:
-    """Return the agreement of each pair of thumbnails."""
+    """Return the similarity of each pair of thumbnails, `thumbnails[i]` and `others[i]`."""
     first, second = thumbnails.astype(np.float32), others.astype(np.float32)
     found = np.zeros(len(first), np.float32)
     small, other = _blur(_halve(first)), _blur(_halve(second))
     start = np.zeros((len(first), 4), np.float32)
     register = align(_blur(small), _blur(other), start, COARSE_STEPS)
     moved, inside = warp(other, register)
-    hopeful = _correlation(small, moved, inside) >= MIN_COARSE
-    if hopeful.any():
-        first, second = _blur(first[hopeful]), _blur(second[hopeful])
-        register = align(first, second, register[hopeful], FINE_STEPS)
+    kept = _correlation(small, moved, inside) >= MIN_COARSE
+    if kept.any():
+        first, second = _blur(first[kept]), _blur(second[kept])
+        register = align(first, second, register[kept], FINE_STEPS)
         moved, inside = warp(second, register)
-        found[hopeful] = _detail_similarity(first, moved, inside)
+        found[kept] = _detail_similarity(first, moved, inside)
     return found
 
 
@@ -150,7 +150,7 @@ def _correlation(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
 
 
 def _detail_similarity(first: Pictures, second: Pictures, inside: Pictures) -> Floats:
-    """Correlate slopes, each divided by the usual slope around it."""
+    """Return the correlation of the gradients, each divided by the typical one around it."""
     inside = _erode(inside)
     here, there = _slopes(first, inside), _slopes(second, inside)
     agreement = (here * there).sum((0, 2, 3))
@@ -167,7 +167,7 @@ def _slopes(pictures: Pictures, inside: Pictures) -> NDArray[Any]:
 
 
 def _window_sums(values: Pictures) -> Pictures:
-    """Sum over the window around each pixel."""
+    """Return the sum over the window around each pixel."""
     width = 2 * CONTRAST_RADIUS + 1
     edges = ((0, 0), (CONTRAST_RADIUS + 1, CONTRAST_RADIUS), (CONTRAST_RADIUS + 1, CONTRAST_RADIUS))
     totals = np.pad(values, edges).cumsum(1).cumsum(2)
@@ -176,7 +176,7 @@ def _window_sums(values: Pictures) -> Pictures:
 
 
 def _erode(inside: Pictures) -> Pictures:
-    """Cut off the outermost pixels, whose slopes depend on missing neighbours."""
+    """Remove the outermost pixels from the mask: their gradients need missing neighbours."""
     inner = np.zeros_like(inside)
     rows = inside[:, :-2, 1:-1] * inside[:, 1:-1, 1:-1] * inside[:, 2:, 1:-1]
     inner[:, 1:-1, 1:-1] = rows * inside[:, 1:-1, :-2] * inside[:, 1:-1, 2:]
@@ -190,7 +190,7 @@ def _halve(pictures: Pictures) -> Pictures:
 
 
 def _blur(pictures: Pictures) -> Pictures:
-    """Mix each pixel with its neighbours, 1 2 1, so that sub-pixel shifts still agree."""
+    """Blur with the kernel 1 2 1 in both directions, to tolerate shifts of part of a pixel."""
     padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), mode="edge")
     down = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     result: Pictures = (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 16
@@ -198,18 +198,18 @@ def _blur(pictures: Pictures) -> Pictures:
 
 
 MIN_SIMILARITY = 0.75  # altered copies of 1,200 photographs: at least 0.86; others: at most 0.67
-SURE = 0.9  # pairs this similar upside down may be copies made by augmentation
-MAX_FALSE_POSITIVES = 0.002  # of the images
+SURE = 0.9  # upside-down pairs of this similarity may be copies made by augmentation
+MAX_FALSE_POSITIVES = 0.002  # fraction of the images
 MARGIN = 0.01
-SAMPLE = 2000  # images searched for among those upside down
-MAX_TWINS = 4  # copies of one image that augmentation makes
+SAMPLE = 2000  # images that are compared with the upside-down ones
+MAX_TWINS = 4  # upside-down copies of one image that augmentation may have made
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What was found among the images turned upside down."""
+    """The result of the search among the images turned upside down."""
 
-    threshold: float  # the similarity from which a pair counts as copies
+    threshold: float  # the similarity from which a pair counts as near copies
     upside_down: int  # images of the sample that have an upside-down copy
 
 
@@ -219,10 +219,10 @@ def measure_chance(
     seen: Candidates,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Chance:
-    """Measure the similarity that (nearly) no two unrelated images of this set reach.
+    """Measure the similarity that (nearly) no two unrelated images of this data set reach.
 
-    `seen` are the candidates among the upright images. A pair that is also found upside down shows
-    something that looks the same both ways, so it is no evidence and is left out.
+    `seen` are the candidates among the upright images. A pair of them that is also found upside
+    down looks the same both ways: it is not evidence of chance and is ignored.
     """
     turned = images[:, ::-1]
     sample = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(np.intp))
@@ -241,9 +241,9 @@ def measure_chance(
 def chance_threshold(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chance:
     """Compute the threshold from each image's best similarity to an upside-down one.
 
-    `twins` counts the sure matches of each image that has no borderline ones.
+    `twins` counts, for each image without borderline matches, its matches of similarity `SURE`.
     """
-    # Augmentation may have added upside-down copies, which are no evidence of chance. Unlike
+    # Augmentation may have added upside-down copies, which are not evidence of chance. Unlike
     # chance matches they are few for each image and far more similar.
     copies = (twins > 0) & (twins <= MAX_TWINS)
     upside_down = int(copies.sum())
@@ -258,23 +258,24 @@ def chance_threshold(best: NDArray[np.float32], twins: NDArray[np.intp]) -> Chan
 
 
 def _pair_ids(query: NDArray[np.intp], target: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Return one number for each pair."""
     return query.astype(np.int64) << 32 | target.astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Copies:
-    """The pairs that are near copies, and the threshold that they passed."""
+    """The pairs that are near copies, and facts about the search."""
 
     pairs: Candidates
     similarity: NDArray[np.float32]
     threshold: float
-    compared: int  # candidates whose pixels were compared
-    crowded: int  # images that had more candidates than were compared
-    upside_down: int  # images with a copy upside down, of a sample
+    compared: int  # pairs whose pixels were compared
+    crowded: int  # images with more candidates than were compared
+    upside_down: int  # images of a sample that have an upside-down copy
 
 
 def find_near_copies(images: Thumbnails, progress: StageProgress) -> Copies:
-    """Find all pairs of images of which one may be made from the other."""
+    """Find all pairs of images in which one may be an altered copy of the other."""
     total = len(images)
     upright = hash_images(images, lambda done: progress("hashing", done, 2 * total))
     mirrored = hash_images(
@@ -285,15 +286,15 @@ def find_near_copies(images: Thumbnails, progress: StageProgress) -> Copies:
     similar = similarities(
         images, images, pairs, lambda done: progress("comparing", done, len(pairs))
     )
-    luck = measure_chance(
+    chance = measure_chance(
         images, upright, pairs, lambda done, of: progress("measuring chance", done, of)
     )
-    chosen = similar >= luck.threshold
+    chosen = similar >= chance.threshold
     return Copies(
         pairs=pairs.select(chosen),
         similarity=similar[chosen],
-        threshold=luck.threshold,
+        threshold=chance.threshold,
         compared=len(pairs),
         crowded=found.crowded,
-        upside_down=luck.upside_down,
+        upside_down=chance.upside_down,
     )

@@ -1,10 +1,10 @@
-"""The audit before a run: its findings decide whether, and on which images, to train.
+"""The audit before a run, which decides whether, and on which images, to train.
 
-They are cached by the content of the images:
+Its findings are cached by the content of the images:
 
-the same file       by the digests from preparation
-near copies         thumbnails -> hashes -> candidates -> similarity -> above the threshold
-everything else     balance, broken groups; undecodable images and wrong extensions
+same files        equal digests, from preparation
+near copies       thumbnails -> hashes -> candidates -> similarity above the threshold
+other findings    class balance, broken groups, undecodable images, wrong extensions
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from bench.system.files import from_json, to_json
 from bench.system.memory import release_pages
 from bench.types import SPLITS, Dataset, OnLeak
 
-MIN_SIZE = 96  # pixels: the search needs 48, and the pairs are shown
-MAX_PICTURES = 24  # pairs of which a picture is kept
-SIDE = 128  # pixels of one image of a picture
+MIN_SIZE = 96  # pixels: the search needs 48, and pictures of the pairs more
+MAX_PICTURES = 24  # pairs of which the run keeps a picture
+SIDE = 128  # pixels of one image in a picture
 GAP = 4
 
 KIND = "audit"
@@ -66,16 +66,17 @@ def audit_dataset(
     on_leak: OnLeak,
     progress: StageProgress = lambda stage, done, total: None,
 ) -> tuple[Dataset, KeptAudit]:
-    """Return the data set to train on and the audit; `DatasetError` if a leak must fail.
+    """Return the data set to train on, and its audit.
 
-    `dataset` is `listing`, prepared at `sizes`.
+    `dataset` was prepared from `listing` at `sizes`. With `on_leak="drop"` it loses the images of
+    which a later split has a copy; with "fail", a leak raises `DatasetError`.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     found = find_audit(listing, dataset, store, size=audit_size(sizes), progress=progress)
     leaked = leaked_test_ids(found)
     if leaked and on_leak == "fail":
         raise DatasetError(
-            f"{leak_text(found)}. Take them out, or give --on-leak drop to train without them."
+            f"{leak_text(found)}. Remove them, or use --on-leak drop to train without them."
         )
     dropped = (*train_ids_to_drop(found), *validation_ids_to_drop(found))
     if on_leak == "drop" and dropped:
@@ -83,7 +84,7 @@ def audit_dataset(
         dataset = pixels.drop_images(dataset, dropped, sizes, store=store, note=note)
     else:
         dropped = ()
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     pictures = tuple(
         f"audit/{n:03d}.jpg" for n in range(1, min(MAX_PICTURES, len(found.pairs)) + 1)
     )
@@ -91,15 +92,17 @@ def audit_dataset(
 
 
 def audit_size(sizes: Sequence[int]) -> int:
-    """Return the smallest decoded size that is enough to audit."""
+    """Return the smallest decoded size that is large enough for the audit, or the largest."""
     return min((size for size in sizes if size >= MIN_SIZE), default=max(sizes))
 
 
 def audit_files(
     kept: KeptAudit | None, dataset: Dataset, sizes: Sequence[int], *, store: Store
 ) -> Mapping[str, bytes]:
-    """Return the files that a run's folder keeps of its audit, by path; a picture shows the two
-    images of a pair next to each other."""
+    """Return the files of an audit in a run's folder, by path.
+
+    Besides the findings, these are pictures that show the two images of a pair side by side.
+    """
     if kept is None:
         return {}
     found = {FILE: to_json(kept).encode()}
@@ -107,13 +110,11 @@ def audit_files(
         return found
     splits, size = dataset.splits, audit_size(sizes)
     arrays = {name: pixels.get_entry(dataset, name, size, store).array() for name in splits}
-    places = {
-        (name, id): place for name, split in splits.items() for place, id in enumerate(split.ids)
-    }
+    index = {(name, id): i for name, split in splits.items() for i, id in enumerate(split.ids)}
     for path, pair in zip(kept.pictures, kept.audit.pairs, strict=False):
         both = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
         for side, image in enumerate((pair.first, pair.second)):
-            decoded = arrays[image.split][places[image.split, image.id]]
+            decoded = arrays[image.split][index[image.split, image.id]]
             both.paste(shrink(decoded, SIDE), (side * (SIDE + GAP), 0))
         found[path] = encode_jpeg(both)
     return found
@@ -122,7 +123,7 @@ def audit_files(
 def find_audit(
     listing: Listing, dataset: Dataset, store: Store, *, size: int, progress: StageProgress
 ) -> Audit:
-    """Audit a prepared data set; the result is cached by the content of its images."""
+    """Return the audit of a prepared data set, cached by the content of its images."""
     parts = {
         "version": VERSION,
         "size": size,
@@ -133,8 +134,8 @@ def find_audit(
     }
 
     def compute() -> NDArray[np.uint8]:
-        made = _compute_audit(listing, dataset, store, size, progress)
-        return np.frombuffer(to_json(made).encode(), np.uint8)
+        audit = _compute_audit(listing, dataset, store, size, progress)
+        return np.frombuffer(to_json(audit).encode(), np.uint8)
 
     kept = store.get_or_compute(KIND, parts, f"{dataset.name} audit", compute)
     found = from_json(kept.tobytes(), Audit)
@@ -175,12 +176,12 @@ def _compute_audit(
 def _pair_same_files(
     images: Sequence[LocatedImage], digests: Sequence[str]
 ) -> tuple[NDArray[np.intp], list[ImagePair]]:
-    """Return the first place of each file, and each further one paired with it."""
+    """Return the index of the first image of each file, and each further image paired with it."""
     first: dict[str, int] = {}
     pairs = []
-    for number, (image, digest) in enumerate(zip(images, digests, strict=True)):
-        known = first.setdefault(digest, number)
-        if known != number:
+    for i, (image, digest) in enumerate(zip(images, digests, strict=True)):
+        known = first.setdefault(digest, i)
+        if known != i:
             pairs.append(ImagePair(images[known], image, "exact", 1.0))
     return np.array(list(first.values()), np.intp), pairs
 
@@ -234,9 +235,9 @@ def _balance(dataset: Dataset) -> Iterator[Balance]:
 
 
 def _notes(copies: Copies, near: Sequence[ImagePair], images: int, blanks: int) -> Iterator[str]:
-    """Return what a reader must know before trusting the pairs, or their absence."""
+    """Yield notes on the limits of the search for copies."""
     if blanks:
-        yield f"{blanks:,} images are blank or nearly so; of these, only equal files are found"
+        yield f"{blanks:,} images are blank or nearly so; of these, only identical files are found"
     if copies.upside_down:
         yield (
             f"at least {copies.upside_down:,} images have an upside-down copy: such copies are not "
@@ -244,7 +245,7 @@ def _notes(copies: Copies, near: Sequence[ImagePair], images: int, blanks: int) 
         )
     if copies.threshold > MIN_SIMILARITY:
         yield (
-            f"the images are very similar: some that are not copies agree to "
+            f"the images are very similar: some that are not copies have a similarity of up to "
             f"{copies.threshold:.2f}. Only copies above that are found; crops and other strong "
             "changes may be missed"
         )

@@ -1,10 +1,11 @@
-"""Thumbnails and perceptual hashes: what the search for copies works on.
+"""Thumbnails and perceptual hashes, from which the search for copies starts.
 
-A thumbnail is a small grey picture, made from decoded pixels: 2.3 kB of memory an image. A hash has
-128 bits, similar for similar images: pHash (64 signs of the lowest frequencies) and dHash (64
-comparisons of neighbours), the bits of the package ImageHash, for many images at a time. Each alone
-separates cropped copies poorly from unrelated images; together they do: of 40 photographs with 5 %
-cut off every side, all are within 29 bits of their original; of a million unrelated pairs, ten are.
+A thumbnail is a small grey picture made from decoded pixels: 2.3 kB of memory per image. A hash has
+128 bits, most of them equal for similar images: pHash (64 signs of the lowest frequencies) and
+dHash (64 comparisons of neighbours), with the same bits as the package ImageHash, for many images
+at a time. One of the two separates cropped copies poorly from unrelated images; both together do
+it well: of 40 photographs with 5 % cut off every side, all are within 29 bits of their original; of
+a million unrelated pairs, ten are.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from PIL import Image
 
 EDGE = 48
 CHUNK = 64
-BLANK = 1.0  # grey levels by which the pixels of a blank image differ from their neighbours
+BLANK = 1.0  # grey levels: the maximum deviation of a blank image's pixels from their neighbours
 
 Thumbnails = NDArray[np.uint8]  # (images, EDGE, EDGE)
 
 
 def make_thumbnails(pixels: NDArray[np.uint8]) -> Thumbnails:
-    """Return the thumbnails of images, (images, size, size, 3)."""
+    """Return the thumbnails of decoded images, (images, size, size, 3)."""
     return np.stack([_thumbnail(image) for image in pixels])
 
 
@@ -34,7 +35,7 @@ def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def is_blank(images: Thumbnails) -> NDArray[np.bool_]:
-    """Return which images show only an even or slowly changing tone: all such look alike."""
+    """Return which images have only an even or slowly changing tone: such images all look alike."""
     found = np.empty(len(images), bool)
     for start in range(0, len(images), CHUNK):
         values = images[start : start + CHUNK].astype(np.float32)
@@ -46,15 +47,15 @@ def is_blank(images: Thumbnails) -> NDArray[np.bool_]:
 
 HASH_WORDS = 2
 BITS = 64 * HASH_WORDS
-LOWEST = 8  # frequencies, and comparisons, each way
-SAMPLES = 32  # pixels each way that pHash takes the frequencies of
+LOWEST = 8  # lowest frequencies (pHash) and comparisons (dHash) along each axis
+SAMPLES = 32  # pixels along each axis from which pHash computes frequencies
 WAVES = np.cos(np.pi / SAMPLES * np.outer(np.arange(LOWEST), np.arange(SAMPLES) + 0.5))
 
 Hashes = NDArray[np.uint64]  # (images, HASH_WORDS)
 
 
 def hash_images(images: Thumbnails, progress: Callable[[int], None] = lambda done: None) -> Hashes:
-    """Return the hash of each thumbnail."""
+    """Return the perceptual hash of each thumbnail."""
     bits = np.empty((len(images), BITS), bool)
     for first in range(0, len(images), CHUNK):
         chunk = images[first : first + CHUNK]

@@ -1,9 +1,8 @@
-"""The result of an audit: pairs of images that are the same, other findings, and what they mean for
-a benchmark: which test images leaked, what to drop.
+"""The result of an audit: pairs of copies, other findings, leaked test images, images to drop.
 
 Validation images choose epochs and learning rates, so a copy of a test image does harm there, too.
-Whole clusters count, not pairs: of a burst of photographs, the first and the last may differ, yet
-both show the same moment. How a run's folder stores it:
+Clusters of connected images count, not pairs: in a burst of photographs the first and the last may
+differ, although both show the same moment. The files in a run's folder:
 
     audit.json        a `KeptAudit`
     audit/NNN.jpg     pictures of the pairs
@@ -39,30 +38,30 @@ class LocatedImage:
 class ImagePair:
     """Two images that are the same file, or near copies of each other.
 
-    If a file exists several times, each further one is paired with the first, which represents them
-    all in near pairs.
+    If a file occurs several times, each further image is paired with the first one, which
+    represents them all in near pairs.
     """
 
     first: LocatedImage
     second: LocatedImage
     kind: Literal["exact", "near"]
-    similarity: float  # 1.0 for the same file; else how well their details agree, once aligned
+    similarity: float  # 1.0 for the same file; otherwise that of the aligned images' details
     mirrored: bool = False
 
     @property
     def across(self) -> bool:
-        """Return whether the two are in different splits."""
+        """Return whether the two images are in different splits."""
         return self.first.split != self.second.split
 
     @property
     def conflicting(self) -> bool:
-        """Return whether the two have different labels."""
+        """Return whether the two images have different labels."""
         return self.first.label != self.second.label
 
 
 @dataclass(frozen=True)
 class BrokenGroup:
-    """Images that belong together, as the user says, but are in several splits."""
+    """A user's group of images that is spread over several splits."""
 
     name: str
     images: tuple[LocatedImage, ...]
@@ -70,20 +69,20 @@ class BrokenGroup:
 
 @dataclass(frozen=True)
 class Balance:
-    """How many images of each class a split holds, in the order of the classes."""
+    """The number of images of each class in a split, in the order of the classes."""
 
     split: SplitName
     counts: tuple[int, ...]
 
     @property
     def ratio(self) -> float:
-        """Return the largest class over the smallest; every class has images."""
+        """Return the size of the largest class divided by that of the smallest."""
         return max(self.counts) / min(self.counts)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """All findings; none depends on when or where the audit was made."""
+    """All findings; they depend only on the images, not on time or machine."""
 
     schema: int
     dataset: str
@@ -92,87 +91,91 @@ class Audit:
     images: Mapping[SplitName, int]
     threshold: float  # the similarity from which two images count as near copies
     compared: int  # pairs whose pixels were compared
-    pairs: tuple[ImagePair, ...]  # the most harmful first: two labels, then two splits
+    pairs: tuple[ImagePair, ...]  # the most harmful first: other labels, then other splits
     broken_groups: tuple[BrokenGroup, ...]
     balance: tuple[Balance, ...]
-    excluded: tuple[Excluded, ...]  # could not be read or decoded
+    excluded: tuple[Excluded, ...]  # images that could not be read or decoded
     wrong_extensions: tuple[WrongExtension, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def conflicts(self) -> tuple[ImagePair, ...]:
-        """Return pairs with two labels, at least one of which is wrong."""
+        """Return the pairs with different labels, of which at least one is wrong."""
         return tuple(pair for pair in self.pairs if pair.conflicting)
 
     def pairs_of(self, kind: str, *, across: bool) -> tuple[ImagePair, ...]:
-        """Return the pairs of one kind that are in two splits (`across`), or in one."""
+        """Return the pairs of one kind: those across splits, or those within a split."""
         return tuple(p for p in self.pairs if p.kind == kind and p.across == across)
 
 
 @dataclass(frozen=True)
 class KeptAudit:
-    """An audit in a run's folder, and its consequences. Ids are those before any was dropped.
+    """An audit in a run's folder, and its consequences for the run.
 
-    `pictures[i]` is the path of the picture of `audit.pairs[i]`, relative to the folder; later
-    pairs have none.
+    The audit includes images that were dropped. `pictures[i]` is the path of the picture of
+    `audit.pairs[i]`, relative to the folder; later pairs have none.
     """
 
     audit: Audit
-    leaked: tuple[str, ...]  # test images that were seen in train or validation
+    leaked: tuple[str, ...]  # ids of test images with a copy in train or validation
     on_leak: OnLeak
-    dropped: tuple[str, ...]  # images left out of train and validation for that
-    seconds: float  # how long it took; close to 0 if it was cached
+    dropped: tuple[str, ...]  # ids of images left out of train and validation for that
+    seconds: float  # duration of the audit; close to 0 if it was cached
     pictures: tuple[str, ...] = ()
 
 
 def load_audit(folder: Path) -> KeptAudit | None:
-    """Read the audit in a run's folder; None if the run was made without one."""
+    """Read the audit in a run's folder; None if the run has none."""
 
     def check(found: KeptAudit) -> None:
         # Reports link to and embed these files: no other path or address is allowed.
         if elsewhere := [p for p in found.pictures if not re.fullmatch(r"audit/\d+\.jpg", p)]:
-            raise ValueError(f"pictures: {elsewhere[0]!r} is none of audit/NUMBER.jpg")
+            raise ValueError(f"pictures: {elsewhere[0]!r} is not audit/NUMBER.jpg")
 
     return read_json(folder / FILE, KeptAudit, f"Nothing else is lost: {REWRITE_REMEDY}", check)
 
 
 def leaked_test_ids(audit: Audit) -> tuple[str, ...]:
-    """Return test images with a copy, or one of the same group, in train or validation."""
-    return _in_clusters_with(audit, "test", with_any_of=("train", "validation"))
+    """Return the ids of test images with a copy, or an image of their group, in train or
+    validation."""
+    return _ids_with_copies(audit, "test", "train", "validation")
 
 
 def train_ids_to_drop(audit: Audit) -> tuple[str, ...]:
-    """Return training images to drop so that none is a copy of a later split's image."""
-    return _in_clusters_with(audit, "train", with_any_of=("validation", "test"))
+    """Return the ids of training images to drop, so that no image of a later split has a copy."""
+    return _ids_with_copies(audit, "train", "validation", "test")
 
 
 def validation_ids_to_drop(audit: Audit) -> tuple[str, ...]:
-    """Return validation images to drop so that none is a copy of a test image."""
-    return _in_clusters_with(audit, "validation", with_any_of=("test",))
+    """Return the ids of validation images to drop, so that no test image has a copy."""
+    return _ids_with_copies(audit, "validation", "test")
 
 
 def group_numbers(
     ids: Sequence[str], audit: Audit | None, named: Mapping[str, str]
 ) -> tuple[int, ...]:
-    """Return a number for each training image: the same for copies of each other, as far as they
-    were looked for, and for images that the user `named` as one group."""
+    """Return a group number for each training image of `ids`.
+
+    Copies of each other have the same number (if there is an audit), as have images of the same
+    user's group: `named` maps image ids to these groups.
+    """
     copies = () if audit is None else find_clusters(_connected_images(audit))
     sets = [[image.id for image in images if image.split == "train"] for images in copies]
     groups: dict[str, list[str]] = defaultdict(list)
     for id in ids:
         groups[named.get(id, id)].append(id)
     found = find_clusters(filter(None, (*groups.values(), *sets)))
-    number = {id: n for n, together in enumerate(found) for id in together}
+    number = {id: n for n, cluster in enumerate(found) for id in cluster}
     return tuple(number[id] for id in ids)
 
 
 def find_clusters(sets: Iterable[Sequence[T]]) -> list[list[T]]:
-    """Return images that are connected through the sets, in order of first appearance."""
+    """Return the connected components of the sets, in order of first appearance (union-find)."""
     parent: dict[T, T] = {}
 
     def root(image: T) -> T:
         while parent[image] != image:
-            # Path halving: long chains, such as a video's frames, would cost their square.
+            # Path halving: without it, long chains such as video frames take quadratic time.
             parent[image] = parent[parent[image]]
             image = parent[image]
         return image
@@ -188,14 +191,13 @@ def find_clusters(sets: Iterable[Sequence[T]]) -> list[list[T]]:
 
 
 def _connected_images(audit: Audit) -> Iterator[Sequence[LocatedImage]]:
+    """Yield the sets of images that belong together: pairs and broken groups."""
     yield from ((pair.first, pair.second) for pair in audit.pairs)
     yield from (group.images for group in audit.broken_groups)
 
 
-def _in_clusters_with(
-    audit: Audit, split: SplitName, *, with_any_of: Iterable[SplitName]
-) -> tuple[str, ...]:
-    others = set(with_any_of)
+def _ids_with_copies(audit: Audit, split: SplitName, *others: SplitName) -> tuple[str, ...]:
+    """Return the ids of the images of `split` whose cluster has an image of one of `others`."""
     return tuple(
         sorted(
             image.id
@@ -208,11 +210,11 @@ def _in_clusters_with(
 
 
 NO_LEAK = "no test image leaked into train or validation"
-UNEVEN = 1.5  # largest class over smallest, from which it is mentioned
+UNEVEN = 1.5  # ratio of the largest class to the smallest from which it is reported
 
 
 def leak_text(audit: Audit) -> str:
-    """Say how many test images leaked, with an example; empty if none did."""
+    """Return how many test images leaked, with an example, as text; "" if none did."""
     leaked = leaked_test_ids(audit)
     if not leaked:
         return ""
@@ -220,26 +222,26 @@ def leak_text(audit: Audit) -> str:
     group = ", or one of their group," if audit.broken_groups else ""
     return (
         f"{len(leaked):,} of {audit.images['test']:,} test images ({share:.1%}) have a copy{group} "
-        f"in train or validation, as {_example(audit, set(leaked))}"
+        f"in train or validation, such as {_example(audit, set(leaked))}"
     )
 
 
 def outcome_text(kept: KeptAudit) -> str:
-    """Say how many test images leaked and what was done; empty if none did."""
+    """Return how many test images leaked and what was done about it, as text; "" if none did."""
     found = leak_text(kept.audit)
     if not found:
         return ""
     if kept.on_leak == "drop":
-        return f"{found}; left out of train and validation for it: {len(kept.dropped):,}"
+        return f"{found}; left out of train and validation: {len(kept.dropped):,}"
     train, validation = train_ids_to_drop(kept.audit), validation_ids_to_drop(kept.audit)
     return (
-        f"{found}; --on-leak drop leaves {len(train):,} out of train and {len(validation):,} out "
-        f"of validation"
+        f"{found}; --on-leak drop leaves out {len(train):,} training and {len(validation):,} "
+        f"validation images"
     )
 
 
 def other_findings(audit: Audit) -> Iterator[str]:
-    """Describe each other finding in a few words."""
+    """Yield a short text on each finding other than leaks."""
     within = [pair for pair in audit.pairs if not pair.across]
     between = [p for p in audit.pairs if {p.first.split, p.second.split} == {"train", "validation"}]
     for found, one, several in (
@@ -262,7 +264,7 @@ def other_findings(audit: Audit) -> Iterator[str]:
 
 
 def _example(audit: Audit, leaked: set[str]) -> str:
-    """Return an example pair: of the connected images, at least one pair or group leaves test."""
+    """Return a leaked test image and its copy, as text; at least one pair or group has both."""
     pairs = [(pair.first, pair.second) for pair in audit.pairs if pair.across]
     return next(
         f"{shown.id} of {seen.id}"

@@ -1,15 +1,14 @@
-"""Which images may be copies of each other, by the distance of their hashes.
+"""Search for candidate pairs: images that may be copies, by the distance of their hashes.
 
-Up to `ALL_PAIRS` images, each is compared with every other, a block at a time: 64-bit words,
-exclusive or, and a count of bits. At most `NEAREST` are kept of each image, and no table of all
-pairs exists.
+Up to `ALL_PAIRS` images, all pairs are compared, a block at a time, by exclusive or and a count of
+bits. At most `NEAREST` candidates are kept for each image, and no table of all pairs exists.
 
-With more images the bits of all hashes are shuffled alike, the hashes sorted, and each is compared
-with its neighbours. Two hashes that differ in few bits are neighbours if the first bits after the
-shuffle are equal; with enough shuffles that happens once. The number of shuffles follows from the
-number of hashes and the share of pairs that may be missed: 1 in 1,000 of those that differ in 34 of
-128 bits and, of those that differ in 29, as cropped copies do, 1 in ten million. Memory grows with
-the number of hashes, time with its power of 1.45.
+With more images, the bits of all hashes are shuffled in the same way, the hashes are sorted, and
+each is compared with its neighbours. Two hashes that differ in few bits become neighbours if their
+first bits after a shuffle are equal, which happens at least once with enough shuffles. Their number
+follows from the number of hashes and the fraction of pairs that may be missed: 1 in 1,000 of the
+pairs that differ in 34 of 128 bits, and 1 in ten million of those that differ in 29, as cropped
+copies do. Memory is proportional to the number of hashes, time to its power of 1.45.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from bench.system.environment import available_cores
 from bench.system.parallel import prefetch_map
 
 NEAR_BITS = 34  # of 128; copies cropped by 5 % at every side differ in at most 29
-NEAREST = 16  # candidates of one image: a limit on the work if all images look alike
-ALL_PAIRS = 25_000  # images: these take seconds, and twice as many take four times as long
-ROWS, COLUMNS = 32, 8192  # one block of words fits into a core's cache
+NEAREST = 16  # maximum candidates per image: limits the work if all images look alike
+ALL_PAIRS = 25_000  # images: comparing all pairs takes seconds, and grows with the square
+ROWS, COLUMNS = 32, 8192  # hashes compared at a time: a block fits into a core's cache
 
-WINDOW = 32  # neighbours that each hash is compared with, on each side
+WINDOW = 32  # neighbours with which each hash is compared, on each side
 MAX_MISSED = (
     1e-3  # the share of pairs at the largest distance that may be missed, for random hashes
 )
-ORDERS = 8  # sort orders of one shuffle: each begins with another eighth of the bits
-COMPACTED = 1 << 20  # pairs found, with many repetitions, before they are deduplicated
-SHUFFLED = 1 << 16  # hashes whose bits are shuffled at once
+ORDERS = 8  # sort orders of one shuffle, each beginning with another eighth of the bits
+COMPACTED = 1 << 20  # pairs collected, with many repetitions, before they are deduplicated
+SHUFFLED = 1 << 16  # hashes whose bits are shuffled at a time
 
 Pairs = NDArray[np.int64]  # query << 32 | target
 Number = NDArray[np.intp]
@@ -47,9 +46,9 @@ Number = NDArray[np.intp]
 def _search_tables(
     upright: Hashes, mirrored: Hashes, progress: Callable[[int], None]
 ) -> Candidates:
-    """Return the pairs that neighbours in sorted tables are, by query and nearest first.
+    """Return the candidates among neighbours in sorted tables, by query, the nearest first.
 
-    `progress` receives the share of the work that is done, in hashes.
+    `progress(done)` reports the finished part of the work, scaled to the number of hashes.
     """
     count = len(upright)
     both = np.concatenate([upright, mirrored])
@@ -68,33 +67,33 @@ def _search_tables(
             progress(count * done // tables)
     kept.compact()
     query, target = _split_pairs(kept.pairs)
-    straight, turned = _pair_distances(query, target, upright, mirrored)
-    return Candidates(query, target, turned < straight, int(kept.crowded.sum()))
+    straight, flipped = _pair_distances(query, target, upright, mirrored)
+    return Candidates(query, target, flipped < straight, int(kept.crowded.sum()))
 
 
 def _split_pairs(pairs: Pairs) -> tuple[Number, Number]:
-    """Return the queries and the targets."""
+    """Return the queries and the targets of pairs."""
     return (pairs >> 32).astype(np.intp), (pairs & 0xFFFFFFFF).astype(np.intp)
 
 
 def _pair_distances(
     query: Number, target: Number, upright: Hashes, mirrored: Hashes
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the differing bits of each pair, as they are and with the target mirrored."""
+    """Return the number of differing bits of each pair: upright, and with the target mirrored."""
     rows = upright[query]
     return _count_bits(rows ^ upright[target]), _count_bits(rows ^ mirrored[target])
 
 
 def count_tables(count: int, bits: int) -> int:
-    """Return how many sorted tables miss a pair that differs in this many bits with probability
-    `MISSED` at most."""
-    agreeing = max(0.0, log2(max(1, 2 * count) / WINDOW))  # first bits that bring a pair together
-    together = min(0.99, (1 - bits / BITS) ** agreeing)
-    return ceil(log(MAX_MISSED) / log(1 - together))
+    """Return how many sorted tables `count` images need, so that a pair that differs in `bits` bits
+    is missed with probability `MAX_MISSED` at most."""
+    prefix = max(0.0, log2(max(1, 2 * count) / WINDOW))  # equal first bits of neighbours
+    found = min(0.99, (1 - bits / BITS) ** prefix)  # probability, in one table
+    return ceil(log(MAX_MISSED) / log(1 - found))
 
 
 class _NearestPairs:
-    """The distinct pairs found so far, only the nearest of each query."""
+    """The distinct pairs found so far, limited to the nearest of each query."""
 
     def __init__(self, upright: Hashes, mirrored: Hashes) -> None:
         self.pairs: Pairs = np.empty(0, np.int64)
@@ -107,17 +106,19 @@ class _NearestPairs:
         self._waiting = 0
 
     def add(self, pairs: Pairs) -> None:
+        """Add pairs, which may occur several times."""
         self._new.append(pairs)
         self._waiting += len(pairs)
         if self._waiting > max(COMPACTED, len(self.pairs)):
             self.compact()
 
     def compact(self) -> None:
+        """Deduplicate the pairs and keep the nearest of each query."""
         pairs = np.unique(np.concatenate([self.pairs, *self._new]))
         self._new, self._waiting = [], 0
         query, target = _split_pairs(pairs)
         closeness = np.minimum(*_pair_distances(query, target, self._upright, self._mirrored))
-        # Ties go to the first ones, as in the search of all pairs.
+        # Of equally near targets the first ones are kept, as in the search of all pairs.
         order = np.lexsort((target, closeness, query))
         pairs, query, closeness = pairs[order], query[order], closeness[order]
         rank = np.arange(len(query)) - np.searchsorted(query, query)
@@ -128,7 +129,7 @@ class _NearestPairs:
 
 
 def _sort_keys(both: Hashes, tables: int, rng: np.random.Generator) -> Iterator[NDArray[Any]]:
-    """Yield the keys to sort by, one table after another."""
+    """Yield the sort keys of each table."""
     made = 0
     while made < tables:
         shuffled = _shuffle_bits(both, rng.permutation(BITS))
@@ -139,7 +140,7 @@ def _sort_keys(both: Hashes, tables: int, rng: np.random.Generator) -> Iterator[
 
 
 def _shuffle_bits(both: Hashes, order: Number) -> NDArray[np.uint16]:
-    """Return all hashes with their bits in that order, in `ORDERS` parts."""
+    """Return all hashes with their bits in the given order, divided into `ORDERS` parts."""
     found = np.empty((len(both), ORDERS), np.uint16)
     for start in range(0, len(both), SHUFFLED):
         rows = both[start : start + SHUFFLED]
@@ -151,7 +152,7 @@ def _shuffle_bits(both: Hashes, order: Number) -> NDArray[np.uint16]:
 
 
 def _adjacent_pairs(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8]) -> Pairs:
-    """Return neighbours in the order of `keys` that are within the query's bound of each other."""
+    """Return the pairs of neighbours in the order of `keys` that are within the query's bound."""
     order = np.argsort(keys)
     low, high = both[order, 0], both[order, 1]
     farthest = bounds.max(initial=0)
@@ -171,7 +172,8 @@ def _adjacent_pairs(both: Hashes, keys: NDArray[Any], bounds: NDArray[np.uint8])
 def _valid_pairs(
     query: Number, target: Number, apart: NDArray[Any], bounds: NDArray[np.uint8]
 ) -> Pairs:
-    """Keep pairs whose query is not a mirrored hash and whose target is another image."""
+    """Return the pairs within the query's bound whose query is an upright hash, not a mirrored one,
+    and whose target is another image."""
     count = len(bounds)
     upright = query < count
     query, target, apart = query[upright], target[upright] % count, apart[upright]
@@ -187,17 +189,18 @@ def _count_bits(words: Hashes) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs to compare by pixels: `query[i]` and `target[i]`, the latter possibly mirrored."""
+    """Pairs of images to compare by pixels: `query[i]` and `target[i]`, mirrored if so marked."""
 
     query: NDArray[np.intp]
     target: NDArray[np.intp]
     mirrored: NDArray[np.bool_]
-    crowded: int = 0  # queries with more than `NEAREST` candidates; the others were dropped
+    crowded: int = 0  # queries with more than `NEAREST` candidates, of which the nearest are kept
 
     def __len__(self) -> int:
         return len(self.query)
 
     def select(self, chosen: NDArray[np.bool_]) -> Candidates:
+        """Return the pairs for which `chosen` is true."""
         return Candidates(self.query[chosen], self.target[chosen], self.mirrored[chosen])
 
 
@@ -207,7 +210,10 @@ def find_candidates(
     progress: Callable[[int], None] = lambda done: None,
     all_pairs: int = ALL_PAIRS,
 ) -> Candidates:
-    """Return the candidates of each image among all others."""
+    """Return the candidates of each image among all others.
+
+    `all_pairs`: the number of images up to which all pairs are compared.
+    """
     count = len(upright)
     if count <= all_pairs:
         return nearest_candidates(np.arange(count), upright, upright, mirrored, progress)
@@ -221,26 +227,26 @@ def nearest_candidates(
     mirrored: Hashes,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Candidates:
-    """Return, for each of the images `queries`, the nearest others within `NEAR_BITS`.
+    """Return, for each of the images `queries`, the nearest other images within `NEAR_BITS`.
 
-    `hashed[query]` is compared with `upright` and `mirrored`, the hashes of the possible targets.
+    `hashed[query]` is compared with the targets' hashes, `upright` and `mirrored`.
     """
     found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]] = []
     crowded = 0
     for start in range(0, len(queries), ROWS):
         rows = queries[start : start + ROWS]
         straight = _distances(hashed[rows], upright)
-        turned = _distances(hashed[rows], mirrored)
-        nearest = np.minimum(straight, turned)
+        flipped = _distances(hashed[rows], mirrored)
+        nearest = np.minimum(straight, flipped)
         nearest[np.arange(len(rows)), rows] = 255  # an image is not its own copy
         for row, query in enumerate(rows):
             near = np.flatnonzero(nearest[row] <= NEAR_BITS)
             crowded += len(near) > NEAREST
-            # Stable: ties go to the first ones, so that a hundred copies of one image all have the
-            # same few candidates and remain connected.
+            # A stable sort keeps the first of equally near images, so that a hundred copies of one
+            # image all have the same few candidates and remain connected.
             near = near[np.argsort(nearest[row, near], kind="stable")[:NEAREST]]
-            is_turned = turned[row, near] < straight[row, near]
-            found.append((np.full(len(near), query, np.intp), near, is_turned))
+            is_flipped = flipped[row, near] < straight[row, near]
+            found.append((np.full(len(near), query, np.intp), near, is_flipped))
         progress(min(start + ROWS, len(queries)))
     if not found:
         none = np.empty(0, np.intp)
@@ -250,14 +256,14 @@ def nearest_candidates(
 
 
 def deduplicate_pairs(pairs: Candidates) -> Candidates:
-    """Keep one of the two pairs if both images found each other."""
+    """Return the pairs without their reverses: two images that found each other are one pair."""
     low, high = np.minimum(pairs.query, pairs.target), np.maximum(pairs.query, pairs.target)
     _, first = np.unique(np.column_stack([low, high]), axis=0, return_index=True)
     return Candidates(low[first], high[first], pairs.mirrored[first], pairs.crowded)
 
 
 def _distances(rows: Hashes, columns: Hashes) -> NDArray[np.uint8]:
-    """Count the differing bits, each row against each column."""
+    """Return the number of differing bits between each row's and each column's hash."""
     found = np.empty((len(rows), len(columns)), np.uint8)
     for start in range(0, len(columns), COLUMNS):
         block = slice(start, start + COLUMNS)

@@ -1,6 +1,6 @@
-"""A whole demo picture: a cluttered background, the animal, objects in front of it, a poor camera.
+"""A picture of the demo: a cluttered background, the animal, objects in front, a poor camera.
 
-Everything that makes the task hard and carries no information about the species is here.
+This module draws all that makes the task harder without information about the species.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from bench.data.demo.cartoon import draw_animal, draw_traits
 from bench.data.demo.pen import Colour, Pen, darken, mix
 
-SIDE = 320  # of the finished picture; it is drawn at twice that, to smooth its edges
+SIDE = 320  # pixels of the finished picture; it is drawn at twice that, to smooth edges
 
 
 def draw_scene(species: str, random: Random) -> Image.Image:
@@ -24,12 +24,12 @@ def draw_scene(species: str, random: Random) -> Image.Image:
     pose = random.choice(("sitting", "standing", "close"))
     scale = {"sitting": 0.16, "standing": 0.15, "close": 0.27}[pose] * random.uniform(0.85, 1.3)
     pixels = 2 * SIDE * scale
-    place = complex(random.uniform(0.34, 0.66), random.uniform(0.3, 0.5)) * 2 * SIDE
+    centre = complex(random.uniform(0.34, 0.66), random.uniform(0.3, 0.5)) * 2 * SIDE
     mirrored = random.random() < 0.5
     if pose == "standing":
-        place -= pixels * (-1.2 if mirrored else 1.2)
+        centre -= pixels * (-1.2 if mirrored else 1.2)
     tilt = random.gauss(0, 0.12)
-    pen = Pen(draw, place, pixels, tilt, mirrored, outline=max(2.0, pixels * 0.045))
+    pen = Pen(draw, centre, pixels, tilt, mirrored, outline=max(2.0, pixels * 0.045))
     draw_animal(pen, draw_traits(species, random), pose, random)
     _draw_foreground(draw, random)
     return _apply_camera(canvas.reduce(2), random)
@@ -54,11 +54,11 @@ def _draw_background(draw: ImageDraw.ImageDraw, random: Random) -> None:
 
 
 def _draw_object(draw: ImageDraw.ImageDraw, random: Random, least: float, most: float) -> None:
-    """Draw an object: a ball, a box, a pointed or a rounded leaf, all similar to animal parts."""
+    """Draw an object that resembles parts of an animal: a ball, a box, a leaf or a wave."""
     side = 2 * SIDE
     size = side * random.uniform(least, most)
-    place = complex(random.uniform(0, side), random.uniform(0, side))
-    pen = Pen(draw, place, size, random.uniform(-3, 3), outline=random.choice((0, 3)))
+    centre = complex(random.uniform(0, side), random.uniform(0, side))
+    pen = Pen(draw, centre, size, random.uniform(-3, 3), outline=random.choice((0, 3)))
     fill = _random_colour(random)
     kind = random.randrange(5)
     if kind == 0:
@@ -104,6 +104,6 @@ def _apply_camera(image: Image.Image, random: Random) -> Image.Image:
     if random.random() < 0.5:
         image = image.filter(ImageFilter.BoxBlur(random.uniform(0.4, 1.2)))
     strength = random.uniform(0.0, 0.12)
-    # The generator's own bytes: unlike numpy's distributions, they are the same in every version.
+    # Unlike numpy's distributions, `randbytes` gives the same bytes in every version.
     grain = Image.frombytes("L", image.size, random.randbytes(SIDE * SIDE)).convert("RGB")
     return Image.blend(image, grain, strength)

@@ -1,8 +1,9 @@
-"""Cartoon cats and dogs: random traits by species, and the animal drawn from them.
+"""Cartoon cats and dogs: random traits by species, and the drawing of the animal.
 
-The species differ mostly in shape and by degree, as in reality. Cats tend to upright ears, a short
-muzzle, whiskers and slit pupils, dogs to hanging ears, a long muzzle and a big nose; but there are
-dogs with upright ears and cats with folded ones. Coat, colour, pose and size carry no information.
+The species differ mostly in shape and by degree, as in reality. Cats tend to have upright ears, a
+short muzzle, whiskers and slit pupils; dogs hanging ears, a long muzzle and a big nose. But there
+are dogs with upright ears and cats with folded ones. Coat, colour, pose and size carry no
+information.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BLACK, WHITE, PINK = (28, 24, 26), (250, 250, 248), (226, 138, 140)
 
 @dataclass(frozen=True)
 class Traits:
-    """One animal. Numbers are lengths in units of the head's radius, or 0..1 for how much."""
+    """The traits of one animal. Numbers are lengths in units of the head's radius, or 0..1."""
 
     coat: Colour
     second: Colour  # muzzle, belly, paws
@@ -48,11 +49,11 @@ class Traits:
     tongue: bool
     collar: Colour | None
     tail: float
-    look: float  # where the head turns, -1..1
+    look: float  # direction in which the head turns, -1..1
 
 
 def draw_traits(species: str, random: Random) -> Traits:
-    """Draw the traits of one animal: most tend one way, none identifies the species."""
+    """Return random traits of an animal: most differ on average, none identifies the species."""
     dog = species == "dogs"
 
     def lean(for_cats: float, for_dogs: float, spread: float) -> float:
@@ -89,7 +90,7 @@ def draw_traits(species: str, random: Random) -> Traits:
 
 
 def draw_animal(pen: Pen, animal: Traits, pose: str, random: Random) -> None:
-    """Draw an animal, its head at the origin; `pose` is "sitting", "standing" or "close"."""
+    """Draw an animal with its head at the pen's origin; `pose`: "sitting", "standing", "close"."""
     if pose == "sitting":
         _draw_sitting(pen, animal, random)
     elif pose == "standing":
@@ -139,8 +140,8 @@ def _draw_coat(pen: Pen, a: Traits, random: Random) -> None:
     elif a.marking == "patches":
         patch = mix(a.coat, random.choice(COATS), 0.7)
         for _ in range(3):
-            place = complex(random.uniform(-0.8, 0.8), random.uniform(-0.5, 0.5))
-            _plain(pen).blob(place, random.uniform(0.2, 0.45), random.uniform(0.15, 0.35), patch)
+            centre = complex(random.uniform(-0.8, 0.8), random.uniform(-0.5, 0.5))
+            _plain(pen).blob(centre, random.uniform(0.2, 0.45), random.uniform(0.15, 0.35), patch)
 
 
 def _draw_head(pen: Pen, a: Traits) -> None:
@@ -231,5 +232,5 @@ def _draw_muzzle(pen: Pen, a: Traits) -> None:
 
 
 def _plain(pen: Pen) -> Pen:
-    """Return the same pen without its outline."""
+    """Return the pen without an outline."""
     return Pen(pen.draw, pen.origin, pen.scale, pen.turn, pen.mirrored)

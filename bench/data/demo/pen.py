@@ -1,7 +1,7 @@
-"""A pen for cartoons: filled and outlined smooth shapes in a local, tilted, scaled frame.
+"""A pen for cartoons: draws filled and outlined smooth shapes in a scaled, rotated frame.
 
-Points are complex numbers, x + iy with y pointing down, so that moving a frame is a multiplication
-and an addition.
+Points are complex numbers, x + iy with y pointing down, so that a frame's transformation is a
+multiplication and an addition.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from PIL import ImageDraw
 Colour = tuple[int, int, int]
 Curve = NDArray[np.complex128]
 
-STEPS = 6  # of a curve, from one corner to the next
+STEPS = 6  # points of a curve from one corner to the next
 CIRCLE: Curve = np.exp(2j * np.pi * np.arange(28) / 28)
 
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws in a frame of its own: `scale` pixels a unit, turned by `turn` radians."""
+    """Draws in a frame of `scale` pixels per unit, rotated by `turn` radians about `origin`."""
 
     draw: ImageDraw.ImageDraw
     origin: complex
@@ -32,15 +32,15 @@ class Pen:
     mirrored: bool = False
     outline: float = 0.0  # pixels; 0 for none
 
-    def at(self, place: complex, scale: float = 1.0, turn: float = 0.0) -> Pen:
-        """Return the pen of a frame inside this one."""
-        origin = complex(self._pixels(np.array([place]))[0])
+    def at(self, point: complex, scale: float = 1.0, turn: float = 0.0) -> Pen:
+        """Return a pen whose frame is at `point` of this one, scaled and rotated."""
+        origin = complex(self._pixels(np.array([point]))[0])
         turned = self.turn + (-turn if self.mirrored else turn)
         return replace(self, origin=origin, scale=self.scale * scale, turn=turned)
 
-    def blob(self, place: complex, rx: float, ry: float, fill: Colour) -> None:
+    def blob(self, centre: complex, rx: float, ry: float, fill: Colour) -> None:
         """Draw an ellipse."""
-        self.shape(place + CIRCLE.real * rx + 1j * CIRCLE.imag * ry, fill)
+        self.shape(centre + CIRCLE.real * rx + 1j * CIRCLE.imag * ry, fill)
 
     def leaf(self, corners: Sequence[complex], fill: Colour) -> None:
         """Draw a smooth closed shape through `corners`."""
@@ -98,7 +98,7 @@ def darken(colour: Colour, factor: float) -> Colour:
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """Mix `share` of the second colour into the first."""
+    """Return the first colour with a fraction `share` of the second mixed in."""
     r, g, b = (round(x + (y - x) * share) for x, y in zip(one, other, strict=True))
     return r, g, b
 

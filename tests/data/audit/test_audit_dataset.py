@@ -89,7 +89,9 @@ def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
     assert conflict.mirrored
     assert [(e.id, e.reason[:7]) for e in found.excluded] == [("train/cats/broken.jpg", "damaged")]
     assert [(w.id, w.format) for w in found.wrong_extensions] == [("train/dogs/4.jpg", "PNG")]
-    assert found.notes == ("1 images are blank or nearly so; of these, only equal files are found",)
+    assert found.notes == (
+        "1 images are blank or nearly so; of these, only identical files are found",
+    )
     assert found.balance[0].counts == (7, 7)
     assert leaked_test_ids(found) == ("test/cats/same.png", "test/dogs/near.jpg")
     assert train_ids_to_drop(found) == ("train/cats/0.png", "train/cats/2.png")
@@ -178,8 +180,9 @@ def test_a_leak_may_fail_before_training(faulty: Path, store: Store, prepared: P
     with pytest.raises(DatasetError) as error:
         gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="fail")
     assert str(error.value) == (
-        "2 of 8 test images (25.0%) have a copy in train or validation, as test/dogs/near.jpg of "
-        "train/cats/2.png. Take them out, or give --on-leak drop to train without them."
+        "2 of 8 test images (25.0%) have a copy in train or validation, such as "
+        "test/dogs/near.jpg of train/cats/2.png. Remove them, or use --on-leak drop to train "
+        "without them."
     )
 
 
@@ -273,7 +276,7 @@ def test_the_command_tells_what_is_wrong(
     for told in (
         "train/dogs/4.jpg: a PNG file",
         "train/cats/broken.jpg: damaged",
-        "; --on-leak drop leaves 2 out of train and 0 out of validation.",
+        "; --on-leak drop leaves out 2 training and 0 validation images.",
         "1 picture under two labels",
     ):
         assert told in text

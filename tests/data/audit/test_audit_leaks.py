@@ -100,11 +100,13 @@ def kept(audit: Audit, dropped: tuple[str, ...] = ()) -> KeptAudit:
 
 def test_the_leak_in_words():
     found = audit_of(exact(TRAIN[0], TEST[3]))
-    what = "1 of 60 test images (1.7%) have a copy in train or validation, as test/3 of train/0"
+    what = (
+        "1 of 60 test images (1.7%) have a copy in train or validation, such as test/3 of train/0"
+    )
     assert leak_text(found) == what
-    dropping = "--on-leak drop leaves 1 out of train and 0 out of validation"
+    dropping = "--on-leak drop leaves out 1 training and 0 validation images"
     assert outcome_text(kept(found)) == f"{what}; {dropping}"
-    told = f"{what}; left out of train and validation for it: 1"
+    told = f"{what}; left out of train and validation: 1"
     assert outcome_text(kept(found, ("train/0",))) == told
     assert outcome_text(kept(audit_of(near(TEST[0], TEST[2])))) == ""
 
