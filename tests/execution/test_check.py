@@ -1,6 +1,6 @@
-"""`check` against adapters that are wrong in one way each: the right check says the right reason.
+"""`check` on adapters with one fault each: the right check fails with the right reason.
 
-All are made from the small backbone of `tiny.py`, whose every check passes.
+All are variants of the small backbone of `tiny.py`, which passes every check.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IMAGE = (32, 32, 3)
 
 
 def _reason(check: str, **changes: Any) -> str:
-    """Why `check` fails a backbone with these changes, the checks before it having passed."""
+    """Return why `check` fails for a backbone with these changes; earlier checks must pass."""
     for result in run_checks(Subject(replace(RIGHT, **changes))):
         if result.check.name == check:
             assert result.status == "failed", result.text
@@ -44,7 +44,7 @@ def _reason(check: str, **changes: Any) -> str:
 
 
 def _builder(change: Callable[[Any], Any]) -> Callable[..., keras.Model]:
-    """Builds the small network with something done to its output."""
+    """Return a builder of the small network with a changed output."""
 
     def build(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
         model = tiny.build(input_shape)
@@ -53,7 +53,7 @@ def _builder(change: Callable[[Any], Any]) -> Callable[..., keras.Model]:
     return build
 
 
-def test_a_right_adapter_passes_every_check() -> None:
+def test_a_correct_adapter_passes_every_check() -> None:
     results = list(run_checks(Subject(RIGHT)))
 
     assert {r.check.name: r.text for r in results if r.status != "passed"} == {}
@@ -137,14 +137,14 @@ def test_wrong_builder(build: Any, expected: str) -> None:
     assert expected in _reason("build", build=build)
 
 
-def test_weights_for_each_position_that_loading_fits() -> None:
+def test_per_position_weights_are_accepted_if_declared() -> None:
     build = _builder(lambda x: layers.LayerNormalization(axis=(1, 2, 3))(x))
     subject = Subject(replace(RIGHT, build=build, per_position=True))
     (built,) = (one for one in run_checks(subject) if one.check.name == "build")
     assert built.status == "passed", built.text
 
 
-def test_sizes_that_contradict() -> None:
+def test_contradictory_sizes() -> None:
     assert "minimum_size 64 is above input_size 32" in _reason("build", minimum_size=64)
 
 
@@ -156,7 +156,7 @@ def test_wrong_figures() -> None:
 
 
 def _rescaling(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
-    """The small network with the rescaling inside, as EfficientNet has it."""
+    """Build the small network with a rescaling layer inside, as in EfficientNet."""
     image = keras.Input(input_shape)
     x = layers.ZeroPadding2D(2)(layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(image))
     return keras.Model(image, layers.Conv2D(4, 3, name="end")(x))
@@ -180,7 +180,7 @@ def test_double_rescaling() -> None:
     assert "as -1.008..-0.9922: pixels are rescaled more than once" in twice
 
 
-def test_rescaling_inside_alone_is_right() -> None:
+def test_rescaling_inside_the_network_is_accepted() -> None:
     results = {result.check.name: result for result in run_checks(Subject(INSIDE))}
 
     assert results["rescaling"].text == "-1..1 at 'end'"
@@ -192,7 +192,7 @@ def _mine(input_shape: tuple[int, int, int], **options: Any) -> Any:
 
 
 def _variant(name: str, build: Any = tiny.build, **options: Any) -> Any:
-    """Stands for a builder of the network of `keras.applications` that it is given the name of."""
+    """A builder that gets the name of a network of `keras.applications` as an argument."""
     return build(**options)
 
 
@@ -204,10 +204,12 @@ def _variant(name: str, build: Any = tiny.build, **options: Any) -> Any:
         (_mine, "keras.applications.vgg16:preprocess_input"),
         (partial(tiny.build, "DenseNet121"), "keras.applications.densenet:preprocess_input"),
         (tiny.build, None),
-        (partial(_mine, "DenseNet121"), None),  # two of them: which is it?
+        (partial(_mine, "DenseNet121"), None),  # ambiguous: two networks
     ],
 )
-def test_whose_preprocessing_a_network_expects(build: Any, expected: str | None) -> None:
+def test_expected_preprocessing_follows_the_builder_and_weights(
+    build: Any, expected: str | None
+) -> None:
     backbone = replace(tiny.TINY, build=build)
     assert expected_preprocessing(backbone) == expected
     theirs = WeightsFile("https://storage.googleapis.com/tensorflow/keras-applications/a/b.h5")
@@ -223,7 +225,7 @@ def test_whose_preprocessing_a_network_expects(build: Any, expected: str | None)
         (lambda x: x[..., ::-1] / 127.5 - 1, "-1..1"),  # BGR
     ],
 )
-def test_another_preprocessing_than_keras_own(preprocess: Any, found: str) -> None:
+def test_preprocessing_that_differs_from_keras(preprocess: Any, found: str) -> None:
     changes = {"build": partial(_variant, "MobileNetV2"), "preprocessed_range": None}
 
     assert _reason("rescaling", preprocess=preprocess, **changes) == (
@@ -234,10 +236,10 @@ def test_another_preprocessing_than_keras_own(preprocess: Any, found: str) -> No
     )
 
 
-def test_keras_own_preprocessing_by_other_means_is_right() -> None:
+def test_equivalent_preprocessing_is_accepted() -> None:
     named = replace(RIGHT, build=partial(_variant, "MobileNetV2"))
     check_rescaling(Subject(named))  # x / 127.5 - 1
-    # Inside the network, where a builder of one's own may put it.
+    # A custom builder may put the preprocessing inside the network.
     inside = partial(_variant, "MobileNetV2", _rescaling)
     check_rescaling(Subject(replace(INSIDE, build=inside)))
 
@@ -273,7 +275,7 @@ def test_wrong_stages(stages: tuple[str, ...], expected: str) -> None:
         (7, "'relu_7' is not a layer of this network; the closest name is 'relu@22'."),
     ],
 )
-def test_a_stage_without_a_name_of_its_own(built: int, expected: str) -> None:
+def test_a_stage_with_an_automatic_name(built: int, expected: str) -> None:
     numbers = count()
     build = _builder(lambda x: layers.ReLU(name=f"relu_{next(numbers)}")(x))
 
@@ -282,7 +284,7 @@ def test_a_stage_without_a_name_of_its_own(built: int, expected: str) -> None:
     )
 
 
-def test_stages_that_are_found_and_stages_by_position() -> None:
+def test_stages_found_automatically_or_given_by_position() -> None:
     for stages in ((), (7, "three_join", "output")):
         results = {r.check.name: r for r in run_checks(Subject(replace(RIGHT, stages=stages)))}
         assert {r.status for r in results.values()} == {"passed"}
@@ -291,7 +293,7 @@ def test_stages_that_are_found_and_stages_by_position() -> None:
 
 
 def _pooled(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
-    """A network that is shallower for small images."""
+    """Build a network that has fewer layers for small images."""
     x = image = keras.Input(input_shape)
     while x.shape[1] > 8:
         x = layers.Conv2D(4, 3, padding="same", strides=2, name=f"to{x.shape[1] // 2}")(x)
@@ -300,7 +302,7 @@ def _pooled(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
 
 def test_stages_that_depend_on_the_size() -> None:
     changes = {"build": _pooled, "parameters": None, "layers": None, "gmacs": None}
-    # Another number of layers is found out before.
+    # The different numbers of layers are found earlier.
     assert "weights trained at one size must fit any other" in _reason("build", **changes)
     subject = Subject(replace(RIGHT, stages=(), **changes))
     with pytest.raises(CheckError, match=r"at 32 px .* 'to16', 'to8', at 16 px in 'to8'; declare"):
@@ -311,7 +313,7 @@ def _dead(x: Any) -> Any:
     return layers.Conv2D(8, 1, kernel_initializer="zeros", name="end")(x)
 
 
-def test_an_output_that_says_nothing() -> None:
+def test_a_constant_output() -> None:
     changes = {"build": _builder(_dead), "parameters": None, "layers": None, "gmacs": None}
     changes["stages"] = ("one_add", "end")
     assert "the same for all images" in _reason("cuts", **changes)
@@ -321,7 +323,7 @@ def test_an_output_that_says_nothing() -> None:
 
 
 class Restless(layers.Layer):  # type: ignore[misc]
-    """Random, also in inference."""
+    """A layer that is random even in inference."""
 
     def __init__(self) -> None:
         super().__init__(name="end")
@@ -332,7 +334,7 @@ class Restless(layers.Layer):  # type: ignore[misc]
 
 
 class Counting(layers.Layer):  # type: ignore[misc]
-    """Updates itself, also in inference."""
+    """A layer that updates its weights even in inference."""
 
     def build(self, shape: Any) -> None:
         self.calls = self.add_weight(name="calls", initializer="zeros", trainable=False)
@@ -343,7 +345,7 @@ class Counting(layers.Layer):  # type: ignore[misc]
 
 
 class Tied(layers.Layer):  # type: ignore[misc]
-    """Uses the weights of a layer of an earlier stage."""
+    """A layer that uses the weights of a layer in an earlier stage."""
 
     def __init__(self, earlier: Any) -> None:
         super().__init__(name="end")
@@ -354,7 +356,7 @@ class Tied(layers.Layer):  # type: ignore[misc]
 
 
 class Scaled(layers.Layer):  # type: ignore[misc]
-    """Multiplies by what only its builder knows."""
+    """A layer that multiplies by a constructor argument."""
 
     def __init__(self, factor: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
@@ -366,7 +368,7 @@ class Scaled(layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("tests")
 class Forgetful(Scaled):
-    """Is saved without its factor."""
+    """A layer that does not save its factor."""
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -401,7 +403,7 @@ def _idle(x: Any) -> Any:
         ),
     ],
 )
-def test_layers_that_do_what_they_should_not(check: str, build: Any, expected: str) -> None:
+def test_misbehaving_layers(check: str, build: Any, expected: str) -> None:
     open_figures = {"parameters": None, "layers": None, "gmacs": None}
     stages = ("one_add", "three_join", "end")
 
@@ -421,7 +423,7 @@ def registered() -> Iterator[Callable[[Backbone], str]]:
         BACKBONES.remove(name)
 
 
-def test_the_command(
+def test_the_check_command(
     registered: Callable[[Backbone], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = registered(RIGHT)

@@ -1,4 +1,4 @@
-"""Several input sizes in one run: a backbone at a size is a row, with a name of its own."""
+"""Several input sizes in one run: each backbone and size is a row with its own name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NETS = {
 }
 
 
-def test_each_backbone_at_each_size_has_its_trials_and_a_name() -> None:
+def test_each_backbone_at_each_size_has_its_own_trials_and_name() -> None:
     one, large = backbone("one", gmacs=1.0), backbone("large", minimum_size=48)
     made = plan_of([one, large], input_size=(32, 64), seeds=(0, 1))
     assert [p.name for p in made.planned] == ["one@32", "one@64", "large@64"]
@@ -44,14 +44,14 @@ def test_each_backbone_at_each_size_has_its_trials_and_a_name() -> None:
     assert full.per_image == pytest.approx(4 * small.per_image)
 
 
-def test_a_single_size_is_named_and_keyed_as_before_there_could_be_several() -> None:
-    """Keys of runs that were made then: with others, these would be trained again."""
+def test_a_single_size_keeps_the_names_and_keys_of_older_versions() -> None:
+    """These keys are from an older version; with others, its runs would be trained again."""
     assert plan("one").trials[0].key == "8650f4615b96eb63"
     (trial,) = plan("one", input_size=96).trials
     assert (trial.key, trial.name) == ("2280c8454bda1100", "one")
 
 
-def test_the_choice_is_one_size_or_several_in_any_order() -> None:
+def test_input_size_takes_one_size_or_several_in_any_order() -> None:
     assert RunRequest.of({"input_size": 160}).input_size == (160,)
     assert RunRequest.of({"input_size": None}).input_size == ()
     assert RunRequest.of({"input_size": [160, 128]}).input_size == (128, 160)
@@ -69,7 +69,7 @@ def test_weights_are_located_for_each_size(tmp_path: Path) -> None:
     }
 
 
-def test_what_lacks_weights_is_named_with_its_size() -> None:
+def test_the_note_on_missing_weights_names_the_size() -> None:
     said: list[str] = []
     sized = with_input_sizes([backbone("one")], PROTOCOL, (64, 96))
     weights.locate_all(sized, "auto", say=said.append, progress=lambda done, total: None)
@@ -79,7 +79,7 @@ def test_what_lacks_weights_is_named_with_its_size() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_backbone")
-def test_a_size_is_a_row_from_the_plan_to_the_page(tmp_path: Path) -> None:
+def test_each_size_is_a_row_in_records_and_reports(tmp_path: Path) -> None:
     user, executor = User(tmp_path), ScriptedExecutor(nets=NETS)
     ended = user.main("--input-size", "48,32", "--seeds", "2", executor=executor)
     assert ended.returncode == 0, ended.stderr
@@ -92,7 +92,7 @@ def test_a_size_is_a_row_from_the_plan_to_the_page(tmp_path: Path) -> None:
         page = (user.results / "r" / name).read_text(encoding="utf-8")
         assert {"tiny@32", "tiny@48"} <= set(re.findall(r"tiny@\d+", page)), name
     assert "tiny@48, seed 1: done" in ended.stdout
-    # Each size keeps its best seed.
+    # The best seed of each size is kept.
     assert find_record(run, "tiny@32").trial.input_size == 32
     assert find_record(run, "tiny@48").trial.input_size == 48
     with pytest.raises(UnknownNameError, match="tiny@64"):

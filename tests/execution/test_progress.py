@@ -1,5 +1,4 @@
-"""How far a run is, told after every event, and how long it still takes, by a clock that the test
-sets."""
+"""Progress events and the estimated time left of a run, with a fake clock."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ from bench.types import (
 )
 
 
-def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) -> None:
+def test_trial_and_runtime_events_are_derived_from_records_once(tmp_path: Path) -> None:
     one = plan("one")
     (trial,) = one.trials
     told: list[Event] = []
@@ -69,22 +68,22 @@ def test_records_bring_accuracy_seconds_and_each_latency_once(tmp_path: Path) ->
         ("keras", pytest.approx(2.0)),
         ("xla", None),
     ]
-    # And how far the run is, at its start and after every event.
+    # Progress is reported at the start and after every event.
     assert sum(isinstance(event, RunProgress) for event in told) == 4
 
 
-def test_seeds_pay_once_for_what_they_share_and_shares_for_their_images() -> None:
+def test_shared_cost_is_counted_once_and_trial_cost_scales_with_the_fraction() -> None:
     known = plan("one", seeds=(0, 1), fractions=(1.0, 0.5))
     cost = Cost(shared=30.0, per_trial=8.0, per_image=0.0)
     known = replace(known, planned=(replace(known.planned[0], cost=cost),))
     schedule = make_schedule(known, known.trials)
     assert list(schedule.trials.values()) == [38, 8, 4, 4]
     assert schedule.known
-    # Those left to a second command begin with a worker of their own.
+    # A second command starts another worker, so it pays the shared cost again.
     assert list(make_schedule(known, known.trials[1:]).trials.values()) == [38, 4, 4]
 
 
-def test_what_is_trained_is_only_measured() -> None:
+def test_trained_backbones_are_estimated_for_measuring_alone() -> None:
     both = plan("one", "two")
     schedule = make_schedule(both, [], ["two"])
     assert schedule.trials == {}
@@ -111,7 +110,7 @@ def left(clock: Clock) -> TimeLeft:
     return TimeLeft(Schedule({"a": 100.0, "b": 200.0}, 60.0, 10.0), clock)
 
 
-def test_at_first_it_is_what_was_planned(left: TimeLeft, clock: Clock) -> None:
+def test_time_left_is_the_estimate_at_first(left: TimeLeft, clock: Clock) -> None:
     assert left.seconds == 370
     clock.now += 5
     left.update_trial("a", 0.15)  # of one trial, which is 0.05 of both
@@ -119,7 +118,7 @@ def test_at_first_it_is_what_was_planned(left: TimeLeft, clock: Clock) -> None:
     assert left.share == pytest.approx(15 / 370)
 
 
-def test_then_trials_go_on_as_fast_as_they_did(left: TimeLeft, clock: Clock) -> None:
+def test_time_left_follows_the_measured_pace_of_trials(left: TimeLeft, clock: Clock) -> None:
     clock.now += 50
     left.end_trial("a")  # 100 planned seconds in 50
     assert left.seconds == pytest.approx(100 + 70)
@@ -128,7 +127,7 @@ def test_then_trials_go_on_as_fast_as_they_did(left: TimeLeft, clock: Clock) -> 
     assert left.seconds == pytest.approx(50 + 70)
 
 
-def test_the_measuring_is_part_of_it_to_its_end(left: TimeLeft, clock: Clock) -> None:
+def test_time_left_includes_measuring_until_it_ends(left: TimeLeft, clock: Clock) -> None:
     for key in ("a", "b"):
         clock.now += 100
         left.end_trial(key)
@@ -137,7 +136,7 @@ def test_the_measuring_is_part_of_it_to_its_end(left: TimeLeft, clock: Clock) ->
     clock.now += 20
     assert left.seconds == 40 + 10
     clock.now += 100
-    assert left.seconds == 120 + 10  # late, and nothing is known to be done: as long again
+    assert left.seconds == 120 + 10  # overdue with nothing done: as long again
     left.update_measuring(0.75)
     assert left.seconds == 40 + 10
     clock.now += 40
@@ -146,12 +145,12 @@ def test_the_measuring_is_part_of_it_to_its_end(left: TimeLeft, clock: Clock) ->
     assert left.share == pytest.approx(360 / 370)
 
 
-def test_a_trial_that_is_late_is_not_about_to_end(left: TimeLeft, clock: Clock) -> None:
+def test_an_overdue_trial_is_expected_to_take_as_long_again(left: TimeLeft, clock: Clock) -> None:
     clock.now += 1000
     assert left.seconds == 1000 + 70
 
 
-def test_where_nothing_is_trained_there_is_the_measuring(clock: Clock) -> None:
+def test_time_left_of_measuring_alone(clock: Clock) -> None:
     left = TimeLeft(Schedule({}, 60.0, 10.0), clock)
     assert (left.seconds, left.share) == (70, 0)
     left.update_measuring(0.5)
@@ -159,7 +158,7 @@ def test_where_nothing_is_trained_there_is_the_measuring(clock: Clock) -> None:
     assert left.seconds == 40 + 10
 
 
-def test_a_phase_that_stops_early_is_not_expected_to_take_all_its_epochs() -> None:
+def test_early_stopping_reduces_the_expected_epochs() -> None:
     images = {name: Split(("a",) * 10, (0,) * 10) for name in SPLITS}
     dataset = Dataset("d", "", ("x", "y"), images, "f")
     backbone = replace(tiny.TINY, gmacs=1.0)
@@ -179,10 +178,10 @@ def test_a_phase_that_stops_early_is_not_expected_to_take_all_its_epochs() -> No
     assert each(8, None) == pytest.approx(4 * each(2, None))
 
 
-def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> None:
+def test_a_first_head_phase_costs_the_same_for_any_number_of_learning_rates() -> None:
     images = {name: Split(("a",) * 10, (0,) * 10) for name in SPLITS}
     dataset = Dataset("d", "", ("x", "y"), images, "f")
-    augment = Augment(rotation=9.0)  # its frozen part runs in every epoch
+    augment = Augment(rotation=9.0)  # so the frozen part runs in every epoch
 
     def each(trainings: int, *phases: Phase) -> float:
         protocol = TrainingProtocol("p", "", Head(), phases)
@@ -198,7 +197,7 @@ def test_a_first_phase_of_the_head_costs_as_much_for_all_learning_rates() -> Non
     assert each(5, head, head) == pytest.approx(3 * each(1, head, head))  # 1 + 5 against 1 + 1
 
 
-def test_other_processes_do_not_slow_the_estimate() -> None:
+def test_the_measured_speed_is_robust_on_a_busy_machine() -> None:
     """On busy cores, a product on all of them takes ten times as long, or a thousand."""
     quiet = measure_matrix_rate()
     command = [sys.executable, "-c", "while True: pass"]

@@ -1,4 +1,4 @@
-"""How far a run is said to be while the machine's clock jumps."""
+"""The reported progress of a run when the machine's clock jumps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.storage.run_folder import lock_run
 from bench.training.events import RunProgress
 
 
-def test_a_clock_that_is_set_back_stops_no_report(
+def test_progress_is_written_after_the_clock_was_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = SimpleNamespace(time=10_000.0, monotonic=500.0)

@@ -1,4 +1,4 @@
-"""The records of a run while they are written."""
+"""Writing the records of a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bench.training.events import RecordMade
 from bench.types import Record
 
 
-def test_no_line_follows_one_that_a_full_disk_cut_off(
+def test_no_record_is_appended_after_a_truncated_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where several devices train: the others go on until the first is known to have failed."""
+    """With several devices, others write records after one has failed to."""
 
     def full(folder: Path, line: str) -> None:
         with (folder / "records.jsonl").open("a") as file:
@@ -38,7 +38,7 @@ def test_no_line_follows_one_that_a_full_disk_cut_off(
     assert [record.trial for record in read_records(tmp_path)] == list(trials)
 
 
-def test_a_line_that_is_completed_while_it_is_read_is_no_damage(
+def test_a_line_that_is_completed_during_reading_is_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = plan("one", seeds=range(2)).trials

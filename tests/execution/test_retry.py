@@ -1,4 +1,4 @@
-"""Where memory is short: which errors mean that, what is tried again, and what the record says."""
+"""Out of memory: which errors mean it, the retries with accumulation, and the notes in records."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from bench.types import Dataset, Record, Settings, Trial
 PROTOCOL = replace(workbench.PROTOCOL, head=Head(dropout=0.0))
 
 
-class Needing(ScriptedExecutor):
-    """An executor whose trials fit only in steps of so many images, by seed."""
+class LimitedMemory(ScriptedExecutor):
+    """An executor whose trials run out of memory in steps above `room` images, by seed."""
 
     def __init__(self, room: Mapping[int, int], fault: Exception | None = None) -> None:
         super().__init__(self._fits)
@@ -49,16 +49,20 @@ class Needing(ScriptedExecutor):
         return "ok" if job.step_images <= self.room[trial.seed] else self.fault
 
 
-def run(p: Plan, folder: Path, store: Store, needing: Needing, **changes: bool) -> list[Record]:
+def run(
+    p: Plan, folder: Path, store: Store, executor: LimitedMemory, **changes: bool
+) -> list[Record]:
     request = replace(REQUEST, **changes)  # type: ignore[arg-type]
-    return list(execute(RunInputs(p, folder, request, store), needing, silent))
+    return list(execute(RunInputs(p, folder, request, store), executor, silent))
 
 
-def test_what_is_left_is_run_in_halves_until_it_fits(tmp_path: Path, store: Store) -> None:
-    needing = Needing({0: 32, 1: 10, 2: 16, 3: 8})
-    records = run(plan("one", seeds=(0, 1, 2, 3)), tmp_path, store, needing)
-    # What fits is not run again, and what comes after a smaller step keeps to it.
-    assert needing.steps == [(0, 32), (1, 32), (1, 16), (1, 8), (2, 8), (3, 8)]
+def test_the_step_is_halved_until_it_fits_and_stays_so_for_later_trials(
+    tmp_path: Path, store: Store
+) -> None:
+    executor = LimitedMemory({0: 32, 1: 10, 2: 16, 3: 8})
+    records = run(plan("one", seeds=(0, 1, 2, 3)), tmp_path, store, executor)
+    # Trials that fit are not run again; later ones keep the smaller step.
+    assert executor.steps == [(0, 32), (1, 32), (1, 16), (1, 8), (2, 8), (3, 8)]
     assert [r.accumulation for r in records] == [1, 4, 4, 4]
     assert {r.trial.key for r in records} == {t.key for t in plan("one", seeds=(0, 1, 2, 3)).trials}
     assert records[0].notes == ()
@@ -77,9 +81,9 @@ def test_what_is_left_is_run_in_halves_until_it_fits(tmp_path: Path, store: Stor
     ],
 )
 def test_steps_divide_the_batch(batch: int, steps: list[int], tmp_path: Path, store: Store) -> None:
-    needing = Needing({0: 0})
-    (record,) = run(plan("one", settings=Settings(batch_size=batch)), tmp_path, store, needing)
-    assert [images for _, images in needing.steps] == steps
+    executor = LimitedMemory({0: 0})
+    (record,) = run(plan("one", settings=Settings(batch_size=batch)), tmp_path, store, executor)
+    assert [images for _, images in executor.steps] == steps
     assert record.status == "failed"
     tried = ", ".join(map(str, steps))
     smaller = "--input-size" if steps[-1] == 1 else "--batch-size or --input-size"
@@ -89,10 +93,12 @@ def test_steps_divide_the_batch(batch: int, steps: list[int], tmp_path: Path, st
     )
 
 
-def test_the_run_goes_on_to_the_next(tmp_path: Path, store: Store) -> None:
+def test_after_a_failure_the_run_continues_with_the_next_trial(
+    tmp_path: Path, store: Store
+) -> None:
     p = plan("one", "two", seeds=(0, 1))
-    needing = Needing({0: 0, 1: 32})
-    records = run(p, tmp_path, store, needing)
+    executor = LimitedMemory({0: 0, 1: 32})
+    records = run(p, tmp_path, store, executor)
     found = [(r.trial.backbone, r.trial.seed, r.status) for r in records]
     assert sorted(found) == [
         (name, seed, status)
@@ -101,25 +107,27 @@ def test_the_run_goes_on_to_the_next(tmp_path: Path, store: Store) -> None:
     ]
 
 
-def test_without_retry_it_is_a_failed_record(tmp_path: Path, store: Store) -> None:
-    needing = Needing({0: 16})
-    (record,) = run(plan("one"), tmp_path, store, needing, retry=False)
-    assert needing.steps == [(0, 32)]
+def test_without_retry_running_out_of_memory_is_a_failed_record(
+    tmp_path: Path, store: Store
+) -> None:
+    executor = LimitedMemory({0: 16})
+    (record,) = run(plan("one"), tmp_path, store, executor, retry=False)
+    assert executor.steps == [(0, 32)]
     assert record.reason == (
         "out of memory: it was said so. Tried with 32 images per step; a smaller --batch-size or "
         "--input-size needs less memory."
     )
 
 
-def test_other_deaths_are_not_tried_again(tmp_path: Path, store: Store) -> None:
-    needing = Needing({0: 0}, WorkerDiedError("killed by SIGSEGV"))
-    (record,) = run(plan("one"), tmp_path, store, needing)
-    assert needing.steps == [(0, 32)]
+def test_deaths_for_other_reasons_are_not_retried(tmp_path: Path, store: Store) -> None:
+    executor = LimitedMemory({0: 0}, WorkerDiedError("killed by SIGSEGV"))
+    (record,) = run(plan("one"), tmp_path, store, executor)
+    assert executor.steps == [(0, 32)]
     assert record.reason == "killed by SIGSEGV"
 
 
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_a_lost_node_costs_two_submissions_at_most(
+def test_trials_of_a_lost_node_are_resubmitted_twice_at_most(
     losses: int, tmp_path: Path, store: Store
 ) -> None:
     left = [NodeLostError(f"node {number} was lost.") for number in range(losses)]
@@ -131,7 +139,7 @@ def test_a_lost_node_costs_two_submissions_at_most(
     p = plan("one", seeds=(0, 1, 2))
     records = execute(RunInputs(p, tmp_path, REQUEST, store), executor, told)
     first, lost, last = sorted(records, key=lambda record: record.trial.seed)
-    # What has a record is not run again.
+    # Trials with a record are not run again.
     assert executor.ran == [("one", 0), *[("one", 1)] * min(losses + 1, 3), ("one", 2)]
     assert (first.status, first.notes) == ("ok", ())
     again = tuple(f"submitted again: node {number} was lost." for number in range(losses))
@@ -146,7 +154,7 @@ def test_a_lost_node_costs_two_submissions_at_most(
 
 
 @pytest.mark.parametrize("losses", [2, 3])
-def test_a_node_that_is_lost_while_it_measures_takes_no_runtime_with_it(
+def test_losing_the_measuring_node_fails_no_runtime(
     losses: int, tmp_path: Path, store: Store
 ) -> None:
     left = [NodeLostError("a node was lost.")] * losses
@@ -166,14 +174,14 @@ def test_a_node_that_is_lost_while_it_measures_takes_no_runtime_with_it(
     assert told.notes == again + [last] * (not measured)
 
 
-def test_a_loss_does_not_count_as_a_smaller_step(tmp_path: Path, store: Store) -> None:
+def test_a_lost_node_does_not_count_as_a_memory_retry(tmp_path: Path, store: Store) -> None:
     left: list[Exception] = [NodeLostError("lost."), *[OutOfMemoryError("no room.")] * 4]
     executor = ScriptedExecutor(lambda job, trial: left.pop(0))
     (record,) = execute(RunInputs(plan("one"), tmp_path, REQUEST, store), executor, silent)
     assert "Tried with 32, 16, 8, 4 images per step" in record.reason
 
 
-def test_smaller_steps_continue_from_those_of_an_earlier_command(
+def test_accumulation_continues_from_that_of_an_earlier_command(
     tmp_path: Path, store: Store
 ) -> None:
     left: list[Outcome] = [OutOfMemoryError("no room.", parts=4), "ok"]
@@ -182,7 +190,7 @@ def test_smaller_steps_continue_from_those_of_an_earlier_command(
     assert (record.status, record.accumulation) == ("ok", 8)
 
 
-def test_trained_batchnorm_saw_fewer_images_and_the_record_says_so() -> None:
+def test_the_record_notes_that_batchnorm_was_trained_on_smaller_batches() -> None:
     phase = Phase("head", 1, 0.1, batchnorm="trained")
     p = plan("one", protocol=replace(plan("one").protocol, phases=(phase,)))
     job = Job(p.trials, p.protocol, p.dataset, None, "", "", 0, accumulation=2, shortage="So.")
@@ -215,7 +223,7 @@ def _named(name: str, text: str = "") -> Exception:
     ],
     ids=repr,
 )
-def test_which_errors_mean_memory(error: Exception, short: bool) -> None:
+def test_which_errors_mean_out_of_memory(error: Exception, short: bool) -> None:
     assert is_out_of_memory(error) is short
     wrapped = RuntimeError("while training")
     wrapped.__cause__ = error
@@ -235,13 +243,15 @@ def test_which_errors_mean_memory(error: Exception, short: bool) -> None:
         (1, "", False),
     ],
 )
-def test_which_deaths_mean_memory(code: int, log: str, memory: bool, tmp_path: Path) -> None:
+def test_which_exit_codes_mean_out_of_memory(
+    code: int, log: str, memory: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "log"
     path.write_text(log)
     assert make_ended(code, "", path).out_of_memory is memory
 
 
-def test_of_a_long_message_the_line_that_says_it() -> None:
+def test_the_summary_of_a_memory_error_is_its_relevant_line() -> None:
     text = "Graph error:\n\nDetected at node x\n \x1b[1mOOM when allocating tensor\x1b[0m\nHint"
     assert (
         memory_error_summary(_named("ResourceExhaustedError", text)) == "OOM when allocating tensor"
@@ -250,11 +260,11 @@ def test_of_a_long_message_the_line_that_says_it() -> None:
 
 
 class ResourceExhaustedError(Exception):
-    """Named as the framework's."""
+    """Has the name of TensorFlow's error."""
 
 
 class Hungry:
-    """The tiny backbone, with a layer that has memory for `room` images at once and no more."""
+    """The tiny backbone with a layer that runs out of memory above `room` images."""
 
     def __init__(self) -> None:
         self.room = 32
@@ -305,7 +315,7 @@ def dataset(tmp_path: Path, store: Store) -> Dataset:
 
 
 def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[str, Record]:
-    """The records of a run that keeps nothing of the frozen part, so that it is always run."""
+    """Return the records, by backbone, of a run without cached features."""
     settings = replace(workbench.SETTINGS, cache=False)
     p = plan_of([BACKBONES[name] for name in names], dataset, PROTOCOL, settings)
     records = execute(RunInputs(p, folder, REQUEST, store), Inline(), silent)
@@ -313,7 +323,7 @@ def _trained(dataset: Dataset, folder: Path, store: Store, *names: str) -> dict[
 
 
 @pytest.mark.slow
-def test_a_trial_short_of_memory_ends_with_the_same_batch(
+def test_accumulation_after_a_memory_error_gives_the_same_result(
     hungry: Hungry, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
     plain = _trained(dataset, tmp_path / "plain", store, "hungry")["hungry"]
@@ -334,7 +344,7 @@ def test_a_trial_short_of_memory_ends_with_the_same_batch(
 
 
 @pytest.mark.slow
-def test_a_trial_that_never_fits_fails_and_the_next_is_run(
+def test_a_trial_that_never_fits_fails_and_the_next_one_runs(
     hungry: Hungry, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
     hungry.room = 0
@@ -358,8 +368,10 @@ unfreeze = "all"
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
-def test_under_a_real_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker may grow by so many megabytes; a step of the whole batch needs more."""
+def test_training_succeeds_under_a_real_memory_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may grow by `LIMITED_MB` megabytes; a step of the whole batch needs more."""
     user = User(tmp_path)
     (tmp_path / "whole.toml").write_text(WHOLE)
     monkeypatch.setenv("LIMITED_MB", "400")
@@ -367,7 +379,7 @@ def test_under_a_real_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(3):
         user.run(*words, backbones="limited")
         [limited] = user.load().records
-        # A framework raises or aborts, and is tried again; or it crashes, and nothing says why.
+        # The framework raises or aborts, which is retried, or crashes without saying why.
         if "SIGSEGV" not in limited.reason:
             break
     if "SIGSEGV" in limited.reason:

@@ -1,4 +1,4 @@
-"""Carrying out a plan: resume, failure, death of a worker, and what may not be mixed."""
+"""Executing a plan: resuming, failures, dying workers, and settings that must not be mixed."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def run(
     return executor
 
 
-def waiting(p: Plan, folder: Path) -> list[Trial]:
+def untrained(p: Plan, folder: Path) -> list[Trial]:
     return list(RemainingWork.read(p, folder).untrained)
 
 
-def test_only_what_is_missing_is_run(tmp_path: Path, store: Store) -> None:
+def test_only_missing_trials_are_run(tmp_path: Path, store: Store) -> None:
     run(plan("one"), tmp_path / "r", store)
     again = run(plan("one", "two"), tmp_path / "r", store)
     assert again.ran == [("two", 0)]
     assert [r.trial.backbone for r in read_records(tmp_path / "r")] == ["one", "two"]
-    assert waiting(plan("one", "two"), tmp_path / "r") == []
+    assert untrained(plan("one", "two"), tmp_path / "r") == []
 
 
-def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Store) -> None:
+def test_half_written_files_of_a_killed_run_are_removed(tmp_path: Path, store: Store) -> None:
     files = [tmp_path / "r" / "arrays" / "k.npz", tmp_path / "index.html"]
     left = [left_beside(path) for path in files]
     for path in left:
@@ -81,9 +81,7 @@ def test_what_a_killed_run_left_half_written_is_gone(tmp_path: Path, store: Stor
     assert not any(path.exists() for path in left)
 
 
-def test_a_run_sweeps_what_killed_workers_left_before_and_during_it(
-    tmp_path: Path, store: Store
-) -> None:
+def test_leftovers_of_killed_workers_are_removed(tmp_path: Path, store: Store) -> None:
     before, during = (left_beside(store.root / "drafts" / name) for name in ("one", "two"))
     arrays = left_beside(tmp_path / "r" / "arrays" / "k.npz")
     before.mkdir(parents=True)
@@ -99,16 +97,14 @@ def test_a_run_sweeps_what_killed_workers_left_before_and_during_it(
     assert not arrays.exists()
 
 
-def test_a_failed_trial_is_tried_again_and_replaced(tmp_path: Path, store: Store) -> None:
+def test_a_failed_trial_is_run_again_and_its_record_replaced(tmp_path: Path, store: Store) -> None:
     run(plan("one", "two"), tmp_path / "r", store, lambda job, t: "failed" if t.seed == 0 else "ok")
     again = run(plan("one", "two"), tmp_path / "r", store)
     assert len(again.ran) == 2
     assert [r.status for r in read_records(tmp_path / "r")] == ["ok", "ok"]
 
 
-def test_lines_written_twice_are_once_there_after_the_same_command(
-    tmp_path: Path, store: Store
-) -> None:
+def test_duplicate_lines_are_removed_by_the_same_command(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "r" / "records.jsonl"
     run(plan("one", "two"), tmp_path / "r", store)
     once = path.read_text()
@@ -117,7 +113,7 @@ def test_lines_written_twice_are_once_there_after_the_same_command(
     assert (again.ran, path.read_text()) == ([], once)
 
 
-def test_a_record_whose_line_was_cut_off_is_made_again(tmp_path: Path, store: Store) -> None:
+def test_a_trial_with_a_truncated_record_is_run_again(tmp_path: Path, store: Store) -> None:
     path, p = tmp_path / "r" / "records.jsonl", plan("one", "zw\u00f6lf")
     run(p, tmp_path / "r", store)
     whole = path.read_bytes()
@@ -131,7 +127,7 @@ def test_a_record_whose_line_was_cut_off_is_made_again(tmp_path: Path, store: St
     assert len(read_records(path.parent)) == 2
 
 
-def test_records_are_added_and_in_the_end_each_has_one_line(tmp_path: Path, store: Store) -> None:
+def test_records_are_appended_and_compacted_at_the_end(tmp_path: Path, store: Store) -> None:
     lines: list[int] = []
 
     def count(event: Event) -> None:
@@ -146,7 +142,7 @@ def test_records_are_added_and_in_the_end_each_has_one_line(tmp_path: Path, stor
     assert (tmp_path / "r" / "records.jsonl").read_bytes().count(b"\n") == 2
 
 
-def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
+def test_a_trial_with_missing_or_damaged_arrays_is_trained_again(
     tmp_path: Path, store: Store
 ) -> None:
     p, heard = plan("one", "two", "three"), Told()
@@ -155,16 +151,16 @@ def test_a_trial_whose_arrays_are_gone_or_another_s_is_trained_again(
     one, two, _ = (arrays_path(folder, trial.key) for trial in p.trials)
     one.unlink()
     two.write_bytes(two.read_bytes()[:-1])
-    assert [trial.backbone for trial in waiting(p, folder)] == ["one", "two"]
+    assert [trial.backbone for trial in untrained(p, folder)] == ["one", "two"]
     executor = ScriptedExecutor()
     execute(RunInputs(p, folder, REQUEST, store), executor, heard)
     assert executor.ran == [("one", 0), ("two", 0)]
     assert heard.notes[0] == f"{one} is missing: the trial is trained again."
     assert heard.notes[1].startswith(f"{two} is damaged (")
-    assert waiting(p, folder) == []
+    assert untrained(p, folder) == []
 
 
-def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Store) -> None:
+def test_images_are_restored_before_each_job(tmp_path: Path, store: Store) -> None:
     happened: list[str] = []
     executor = ScriptedExecutor(lambda job, trial: happened.append(trial.backbone) or "ok")
     inputs = RunInputs(plan("one", "two"), tmp_path / "r", REQUEST, store)
@@ -173,7 +169,7 @@ def test_the_images_are_looked_after_before_each_job(tmp_path: Path, store: Stor
     assert happened == ["restored", "one", "restored", "two", "restored"]  # and before measuring
 
 
-def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store) -> None:
+def test_a_dying_worker_fails_one_trial_only(tmp_path: Path, store: Store) -> None:
     ends = {0: "ok", 1: DIES, 2: "ok"}
     p = plan("one", "two", seeds=(0, 1, 2))
     executor = run(p, tmp_path / "r", store, lambda job, t: ends[t.seed])
@@ -185,24 +181,24 @@ def test_a_worker_that_dies_takes_one_trial_with_it(tmp_path: Path, store: Store
     assert records["two", 2].status == "ok"
 
 
-def test_an_executor_that_neither_records_nor_raises_leaves_failed_trials(
+def test_trials_without_a_record_fail_even_if_the_executor_raises_nothing(
     tmp_path: Path, store: Store
 ) -> None:
     class Idle(ScriptedExecutor):
         def run(self, job: Job, listener: Listener) -> None:
             self.ran += [(trial.backbone, trial.seed) for trial in job.trials]
-            assert len(self.ran) <= 3, "asked again and again"
+            assert len(self.ran) <= 3, "the job is run again and again"
 
     executor = Idle()
     inputs = RunInputs(plan("one", seeds=(0, 1)), tmp_path, REQUEST, store)
     records = execute(inputs, executor, silent)
-    # Both were given, then the second alone: each fails once.
+    # The job had both, then the second alone: each fails once.
     assert executor.ran == [("one", 0), ("one", 1), ("one", 1)]
     assert [record.status for record in records] == ["failed", "failed"]
     assert {r.reason for r in records} == {"the executor ended without a record of this trial."}
 
 
-def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
+def test_the_log_shows_why_a_worker_died_while_loading(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "keras.py").write_text("raise ImportError('nonesuch')")
@@ -214,16 +210,16 @@ def test_a_worker_that_dies_while_it_loads_leaves_its_last_words(
     assert "nonesuch" in log.read_text(encoding="utf-8")
 
 
-def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, store: Store) -> None:
+def test_an_interrupted_run_keeps_its_records(tmp_path: Path, store: Store) -> None:
     p, ends = plan("one", "two", "three"), {"two": KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
         run(p, tmp_path / "r", store, lambda job, t: ends.get(t.backbone, "ok"))
-    assert [t.backbone for t in waiting(p, tmp_path / "r")] == ["two", "three"]
+    assert [t.backbone for t in untrained(p, tmp_path / "r")] == ["two", "three"]
     assert read_run(tmp_path / "r").meta.name == "r"
 
 
 @pytest.mark.parametrize("earlier", ["none", "best"])
-def test_weights_that_no_command_is_to_keep_are_gone_after_an_interrupted_one(
+def test_unwanted_weights_are_deleted_after_an_interrupted_command(
     tmp_path: Path, store: Store, earlier: KeepModels
 ) -> None:
     def stopped(event: Event) -> None:
@@ -247,12 +243,12 @@ def test_weights_that_no_command_is_to_keep_are_gone_after_an_interrupted_one(
         assert left() == before
 
 
-def test_what_else_describes_a_run_is_kept_with_it(tmp_path: Path, store: Store) -> None:
+def test_further_files_are_written_into_the_runs_folder(tmp_path: Path, store: Store) -> None:
     files = {"audit.json": b"{}", "audit/001.jpg": b"jpeg"}
     inputs = RunInputs(plan("one"), tmp_path / "r", REQUEST, store, files=files)
     execute(inputs, ScriptedExecutor(), silent)
     assert (tmp_path / "r/audit/001.jpg").read_bytes() == b"jpeg"
-    # A run that may not be made there writes nothing.
+    # A run that is refused writes nothing.
     unlike = plan("one", settings=Settings(batch_size=16))
     other = replace(inputs, plan=unlike, files={"audit.json": b"other"})
     with pytest.raises(UsageError, match="was made with --batch-size"):
@@ -270,7 +266,7 @@ def test_other_weights_replace_the_earlier_record(tmp_path: Path, store: Store) 
     assert len(read_records(tmp_path / "r")) == 1
 
 
-def test_weights_of_the_same_name_are_those_of_their_content(tmp_path: Path, store: Store) -> None:
+def test_changed_weights_of_the_same_name_are_trained_again(tmp_path: Path, store: Store) -> None:
     (tmp_path / "given").mkdir()
     file = tmp_path / "given" / "one.h5"
 
@@ -298,7 +294,7 @@ def test_another_input_size_is_another_run(tmp_path: Path, store: Store) -> None
     (record,) = read_records(tmp_path / "r")
     assert record.trial.input_size == 64
     assert plan("one", input_size=96).name != plan("one").name
-    # Also where it is the backbone's own: another backbone's is not.
+    # Even its own size given explicitly is another run, since it applies to all backbones.
     with pytest.raises(UsageError, match="made with --input-size None, now it is 64"):
         run(plan("one", input_size=64), tmp_path / "r", store)
 
@@ -313,7 +309,7 @@ def test_the_same_input_sizes_are_the_same_run(tmp_path: Path, store: Store) -> 
         run(plan("one", input_size=64), tmp_path / "r", store)
 
 
-def test_a_run_of_before_the_input_size_was_kept_shows_it_in_its_records(
+def test_the_input_size_of_an_old_run_is_read_from_its_records(
     tmp_path: Path, store: Store
 ) -> None:
     run(plan("one", input_size=96), tmp_path / "r", store)
@@ -342,7 +338,7 @@ def test_an_edited_plugin_is_trained_again(tmp_path: Path, store: Store, name: s
     assert run(planned(), tmp_path / "r", store).ran == []
     edited.edit(tmp_path / "plugins", name)
     assert run(planned(), tmp_path / "r", store).ran == [("edited", 0)]
-    (record,) = read_records(tmp_path / "r")  # in the place of the one from before
+    (record,) = read_records(tmp_path / "r")  # it replaced the earlier one
     assert record.trial == planned().trials[0]
 
 
@@ -367,24 +363,24 @@ def test_a_failed_retraining_leaves_the_earlier_record_in_its_place(
         "script says. The same command tries it once more."
     )
 
-    assert waiting(changed, folder) == list(changed.trials)
+    assert untrained(changed, folder) == list(changed.trials)
     run(changed, folder, store)
     loaded = read_run(folder)
     assert [r.trial.key for r in loaded.all_records] == [changed.trials[0].key]
     assert loaded.failed_reruns == ()
 
 
-def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Store) -> None:
+def test_training_fractions_are_separate_trials(tmp_path: Path, store: Store) -> None:
     run(plan("one", seeds=(0, 1)), tmp_path / "r", store)
     more = plan("one", seeds=(0, 1), fractions=(0.1, 1.0))
     assert [(t.fraction, t.seed) for t in more.trials] == [(1.0, 0), (1.0, 1), (0.1, 0), (0.1, 1)]
     again = run(more, tmp_path / "r", store)
     assert again.ran == [("one", 0), ("one", 1)]
-    assert [t.fraction for t in waiting(more, tmp_path / "r")] == []
+    assert [t.fraction for t in untrained(more, tmp_path / "r")] == []
     loaded = read_run(tmp_path / "r")
     assert [r.trial.fraction for r in loaded.records] == [1.0, 1.0]
     assert [r.trial.fraction for r in loaded.subset_records] == [0.1, 0.1]
-    # Other weights take the place of the same seed and share, and of nothing else.
+    # Other weights replace the record of the same seed and fraction only.
     other = plan("one", weights=LocatedWeights("imagenet", "x.h5", "x.h5"), fractions=(0.1,))
     run(other, tmp_path / "r", store)
     assert len(read_records(tmp_path / "r")) == 4
@@ -392,7 +388,7 @@ def test_shares_of_the_images_are_trials_of_their_own(tmp_path: Path, store: Sto
 
 @dataclass
 class Machines(ScriptedExecutor):
-    """So many machines; remembers the trials of each job."""
+    """An executor with `capacity` machines that remembers the trials of each job."""
 
     capacity: int = 1
     jobs: list[tuple[tuple[str, float, int], ...]] = field(default_factory=list)
@@ -405,11 +401,11 @@ class Machines(ScriptedExecutor):
         super().run(job, listener)
 
 
-def test_trials_of_a_backbone_are_divided_among_idle_machines(tmp_path: Path, store: Store) -> None:
+def test_trials_of_a_backbone_are_split_among_idle_machines(tmp_path: Path, store: Store) -> None:
     p = plan("one", "two", seeds=(0, 1), fractions=(1.0, 0.5))
 
     def jobs(machines: int) -> list[str]:
-        """Return the jobs of a new run: of each, `seed share` of its trials."""
+        """Run the plan; return the trials of each job, as `backbone seed fraction`."""
         executor, folder = Machines(capacity=machines), tmp_path / str(machines)
         execute(RunInputs(p, folder, REQUEST, store), executor, silent)
         return [", ".join(f"{t[0]} {t[2]} {t[1]:g}" for t in job) for job in executor.jobs]
@@ -419,15 +415,13 @@ def test_trials_of_a_backbone_are_divided_among_idle_machines(tmp_path: Path, st
     assert jobs(3) == ["one 0 1, one 0 0.5", "one 1 1, one 1 0.5", two]
     assert jobs(4) == [f"{n} {seed} 1, {n} {seed} 0.5" for n in ("one", "two") for seed in (0, 1)]
     assert sorted(", ".join(jobs(9)).split(", ")) == sorted(f"{one}, {two}".split(", "))
-    # The figures are those of one machine.
+    # The results are the same as on one machine.
     for trial in p.trials:
         found = [read_arrays(tmp_path / n, trial.key) for n in ("1", "9")]
         assert found[0] == found[1]
 
 
-def test_each_part_of_a_backbone_is_estimated_with_the_frozen_part(
-    tmp_path: Path, store: Store
-) -> None:
+def test_each_split_job_is_estimated_with_the_frozen_part(tmp_path: Path, store: Store) -> None:
     p = plan("one", seeds=(0, 1))
     cost = Cost(shared=1000.0, per_trial=10.0, per_image=0.1)
     p = replace(p, planned=(replace(p.planned[0], cost=cost),))
@@ -442,7 +436,7 @@ def read_arrays(folder: Path, key: str) -> dict[str, bytes]:
         return {name: arrays[name].tobytes() for name in arrays}
 
 
-def test_what_is_left_of_a_run_is_divided(tmp_path: Path, store: Store) -> None:
+def test_the_remaining_trials_of_a_run_are_split(tmp_path: Path, store: Store) -> None:
     run(plan("one"), tmp_path, store)
     executor = Machines(capacity=4)
     p = plan("one", "two", seeds=(0, 1, 2, 3))
@@ -451,7 +445,7 @@ def test_what_is_left_of_a_run_is_divided(tmp_path: Path, store: Store) -> None:
     assert [[seed for _, _, seed in job] for job in executor.jobs] == [[1, 3], [2], [0, 2], [1, 3]]
 
 
-def test_what_makes_a_trial_is_in_its_key() -> None:
+def test_settings_that_define_a_trial_change_its_key() -> None:
     keys = {
         plan("one").trials[0].key,
         plan("one", settings=Settings(tune=3)).trials[0].key,
@@ -462,7 +456,7 @@ def test_what_makes_a_trial_is_in_its_key() -> None:
     assert len(keys) == 5
 
 
-def test_a_folder_holds_one_kind_of_run(tmp_path: Path, store: Store) -> None:
+def test_a_folder_is_not_reused_with_other_settings(tmp_path: Path, store: Store) -> None:
     run(plan("one"), tmp_path / "r", store)
     other = plan("one", settings=Settings(batch_size=8))
     with pytest.raises(UsageError, match="made with --batch-size 32, now it is 8"):
@@ -470,9 +464,7 @@ def test_a_folder_holds_one_kind_of_run(tmp_path: Path, store: Store) -> None:
     assert other.name != plan("one").name
 
 
-def test_what_is_measured_makes_no_other_run_and_no_other_trial(
-    tmp_path: Path, store: Store
-) -> None:
+def test_measuring_options_change_neither_run_nor_trials(tmp_path: Path, store: Store) -> None:
     first = plan("one")
     run(first, tmp_path / "r", store)
     asked = Measuring(latency_seconds=9.0, runtimes="keras,xla", robustness=True)
@@ -482,7 +474,7 @@ def test_what_is_measured_makes_no_other_run_and_no_other_trial(
     assert read_run(tmp_path / "r").meta.measuring.latency_seconds == 9.0
 
 
-def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: Store) -> None:
+def test_measurements_that_need_deleted_weights_are_noted(tmp_path: Path, store: Store) -> None:
     run(plan("one", seeds=(0, 1)), tmp_path / "r", store)
     session = Session("now", ("one",), 1, 1, 1.0, (1.0,), latency_seconds=2.0)
     timed = {"runtimes": (RuntimeResult("keras", session=session),), "session": session}
@@ -506,14 +498,14 @@ def test_what_cannot_be_measured_without_weights_is_said(tmp_path: Path, store: 
     assert notes(robustness=True) == [note("robustness")]
     assert notes(latency_seconds=5.0) == [note("keras")]
     assert notes(latency_seconds=5.0, robustness=True) == [note("keras, robustness")]
-    # Of one seed alone, where the other has its answers.
+    # Only one seed is named if the other has its measurement.
     records[1] = replace(records[1], seconds={"robustness": 1.0})
     write_records(tmp_path / "r", records)
     assert notes(robustness=True) == [note("robustness").replace("seeds 0, 1", "seed 0")]
 
 
 def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
-    """Its settings held what is measured, and its runtimes had one session for all."""
+    """Its settings included the measuring options, and its runtimes shared one session."""
     folder = tmp_path / "run_0_1"
     shutil.copytree(Path(__file__).parent / "run_0_1", folder)
     (evidence,) = read_run(folder).evidence
@@ -526,14 +518,14 @@ def test_a_run_of_version_0_1_is_read_and_reported(tmp_path: Path) -> None:
     assert "tiny" in next(path for path in render(folder) if path.name == "report.md").read_text()
 
 
-def test_a_run_knows_what_its_last_command_asked_for(tmp_path: Path, store: Store) -> None:
+def test_run_json_lists_the_trials_of_the_last_command(tmp_path: Path, store: Store) -> None:
     run(plan("one"), tmp_path / "r", store)
     last = plan("two")
     run(last, tmp_path / "r", store)
     assert read_run(tmp_path / "r").meta.asked == (last.trials[0].key,)
 
 
-def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None:
+def test_two_processes_cannot_write_one_run(tmp_path: Path, store: Store) -> None:
     def script(job: Job, trial: Trial) -> Outcome:
         with pytest.raises(BenchError, match="another process is writing run r"):
             run(plan("one"), tmp_path / "r", store)
@@ -542,7 +534,7 @@ def test_two_processes_cannot_make_one_run(tmp_path: Path, store: Store) -> None
     assert run(plan("one"), tmp_path / "r", store, script).ran == [("one", 0)]
 
 
-def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> None:
+def test_fresh_does_not_move_a_locked_folder(tmp_path: Path) -> None:
     with (
         lock_run(tmp_path / "r"),
         pytest.raises(BenchError, match="another process is writing run r; wait for it"),
@@ -551,14 +543,14 @@ def test_fresh_takes_no_folder_away_from_who_makes_the_run(tmp_path: Path) -> No
     assert (tmp_path / "r").is_dir()
 
 
-def test_fresh_moves_no_folder_aside_that_another_has_only_begun(tmp_path: Path) -> None:
+def test_fresh_reuses_a_folder_that_holds_only_a_lock(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / ".lock").touch()
     prepare_run_folder(tmp_path, "r", fresh=True)
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
-def test_fresh_moves_the_earlier_run_aside_before_anyone_else_may_make_it(
+def test_fresh_holds_the_lock_while_it_moves_the_earlier_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "r").mkdir()
@@ -584,7 +576,7 @@ def test_fresh_moves_the_earlier_run_aside(tmp_path: Path) -> None:
     assert (tmp_path / "r.1" / "mark").read_text() == "first"
 
 
-def test_what_cannot_be_trained_is_refused_in_the_plan() -> None:
+def test_untrainable_backbones_are_skipped_with_the_reason() -> None:
     late = Phase("late", 1, 0.1, unfreeze=Unfreeze("from_layer", 100))
     p = plan_of(
         [
@@ -600,13 +592,13 @@ def test_what_cannot_be_trained_is_refused_in_the_plan() -> None:
     assert "takes images of 75 px or more, got 64 px" in reasons["px"]
 
 
-def test_a_reason_is_text_whatever_file_it_names() -> None:
+def test_a_failure_reason_is_valid_text_for_any_file_name() -> None:
     odd = os.fsdecode(b"caf\xe9.h5")
     assert failure_reason(BenchError(f"{odd} is gone")) == "caf\\udce9.h5 is gone"
     assert failure_reason(ValueError(odd)) == "ValueError: caf\\udce9.h5"
 
 
-def test_records_survive_the_disk(tmp_path: Path) -> None:
+def test_records_round_trip_through_the_file(tmp_path: Path) -> None:
     trial = plan("one").trials[0]
     record = Record(SCHEMA, trial, "failed", reason='näh "no"\n', seconds={"train": 1.5})
     write_records(tmp_path, [record])

@@ -1,4 +1,4 @@
-"""What `status` says of a run: while it goes on, and after every way to end."""
+"""The status of a run: while it is running, and after every way to end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def files(folder: Path) -> dict[Path, tuple[int, bytes]]:
     }
 
 
-def test_while_it_runs(tmp_path: Path) -> None:
+def test_status_while_running(tmp_path: Path) -> None:
     user, seen = User(tmp_path), list[Status]()
 
     def script(job: Job, trial: Trial) -> Outcome:
@@ -51,7 +51,7 @@ def test_while_it_runs(tmp_path: Path) -> None:
     assert all(one.elapsed_seconds is not None for one in seen)
 
 
-def test_after_it_has_ended(tmp_path: Path) -> None:
+def test_status_of_a_finished_run(tmp_path: Path) -> None:
     user = User(tmp_path)
     executor = ScriptedExecutor(lambda job, trial: "failed" if trial.seed else "ok")
     user.main("--seeds", "2", executor=executor)
@@ -68,7 +68,7 @@ def test_after_it_has_ended(tmp_path: Path) -> None:
     assert files(user.results) == before
 
 
-def test_a_run_that_was_moved_continues_where_it_is_now(tmp_path: Path) -> None:
+def test_the_command_to_continue_names_the_moved_results_folder(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main(executor=ScriptedExecutor(lambda job, trial: KeyboardInterrupt()))
     assert f"--results {user.results}" in status(user).stdout
@@ -79,7 +79,7 @@ def test_a_run_that_was_moved_continues_where_it_is_now(tmp_path: Path) -> None:
     assert str(user.results) not in told
 
 
-def test_after_an_interrupt_and_an_error(tmp_path: Path) -> None:
+def test_status_after_an_interrupt_and_an_error(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main(executor=ScriptedExecutor(lambda job, trial: KeyboardInterrupt()))
     assert status(user).stdout.startswith("run       r, interrupted after ")
@@ -93,7 +93,7 @@ def test_after_an_interrupt_and_an_error(tmp_path: Path) -> None:
     assert "continue" not in told
 
 
-def test_after_a_kill(tmp_path: Path) -> None:
+def test_status_after_a_kill(tmp_path: Path) -> None:
     user = User(tmp_path)
     words = user.words("--plugin", str(user_file.PLUGINS), "--seeds", "2")
     code = (
@@ -125,7 +125,7 @@ def test_after_a_kill(tmp_path: Path) -> None:
     assert "continue " in killed
 
 
-def test_a_run_of_an_earlier_version(tmp_path: Path) -> None:
+def test_status_of_a_run_of_an_earlier_version(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main()
     (user.results / "r" / FILE).unlink()
@@ -138,12 +138,12 @@ def test_a_run_of_an_earlier_version(tmp_path: Path) -> None:
     assert "progress.json is damaged" in ended.stderr
 
 
-def test_where_there_is_none(tmp_path: Path) -> None:
+def test_status_without_any_run(tmp_path: Path) -> None:
     ended = in_process(tmp_path, "status")
     assert (ended.returncode, ended.stderr) == (2, "error: there is no run in results yet.\n")
 
 
-def test_no_run_is_the_latest_before_one_has_finished(tmp_path: Path) -> None:
+def test_latest_needs_a_finished_run(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main()
     (user.results / "latest").unlink()
@@ -153,7 +153,7 @@ def test_no_run_is_the_latest_before_one_has_finished(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (2, said)
 
 
-def test_only_a_file_of_that_name_is_read_as_latest(tmp_path: Path) -> None:
+def test_only_a_file_named_latest_is_read_as_latest(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.main()
     (user.results / "README.md").write_text("r\n")

@@ -1,4 +1,4 @@
-"""Training a stored trial again: which one, on what, and what counts as the same."""
+"""Training a stored trial again: its choice, its data, and the comparison."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Data
     return read_run(folder)
 
 
-def test_trained_again_it_gives_the_same(
+def test_training_again_gives_the_same_probabilities(
     stored: StoredRun, dataset: Dataset, store: Store, tmp_path: Path
 ) -> None:
     record = smallest_trial(stored)
-    # The second seed found everything compiled, but from cold caches it costs as much: either.
+    # Either seed: the total time does not count what an earlier trial had compiled.
     assert record.seconds["total"] == min(r.seconds["total"] for r in stored.records)
     log = EventLog()
     BACKBONES.add(tiny.TINY)
@@ -76,7 +76,9 @@ def test_trained_again_it_gives_the_same(
     assert changes(record, again) == []
 
 
-def test_what_counts_as_the_same(stored: StoredRun, dataset: Dataset, tmp_path: Path) -> None:
+def test_differences_within_the_tolerance_count_as_the_same(
+    stored: StoredRun, dataset: Dataset, tmp_path: Path
+) -> None:
     record = stored.records[0]
     before = Evidence(record, dataset.classes, stored.folder)
     for moved, changed, same in ((0.0, 0, True), (5e-7, 0, True), (2e-6, 0, False)):
@@ -92,7 +94,7 @@ def test_what_counts_as_the_same(stored: StoredRun, dataset: Dataset, tmp_path: 
     assert (found.changed, found.same) == (5, False)
 
 
-def test_a_smaller_share_is_the_smallest_trial(stored: StoredRun) -> None:
+def test_the_smallest_trial_is_the_quickest_finished_one(stored: StoredRun) -> None:
     half = replace(stored.records[1].trial, fraction=0.5)
     quick = replace(stored.records[1], trial=half, seconds={"total": 0.5})
     slow = replace(stored.records[0], seconds={"total": 9.0})
@@ -114,7 +116,7 @@ def test_changed_images_or_protocols_are_refused(stored: StoredRun, dataset: Dat
         stored_protocol(replace(stored, meta=meta), record)
 
 
-def test_the_manifest_says_what_a_figure_depends_on(stored: StoredRun, dataset: Dataset) -> None:
+def test_the_manifest_holds_what_a_figure_depends_on(stored: StoredRun, dataset: Dataset) -> None:
     record = stored.records[0]
     found = manifest(record)
     assert found["command"] == "python run_bench.py run"
@@ -130,7 +132,7 @@ def test_the_manifest_says_what_a_figure_depends_on(stored: StoredRun, dataset: 
     assert "variables" in about
 
 
-def test_what_differs_since(stored: StoredRun) -> None:
+def test_changes_list_the_facts_that_differ(stored: StoredRun) -> None:
     record = stored.records[0]
     older = dict(record.environment) | {"commit": "one", "versions": {"numpy": "1.0"}}
     found = changes(replace(record, environment=older), record)

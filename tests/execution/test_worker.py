@@ -1,4 +1,4 @@
-"""A worker and its parent, with stand-ins for what a worker loads."""
+"""A worker process and its parent, with stand-ins for the modules that a worker loads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bench.types import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes are watched as POSIX says")
 
-PATIENCE = 20.0  # seconds; a worker that is none of the parent's any more would live for 60
+PATIENCE = 20.0  # seconds; a worker that missed its parent's end would live for 60
 SCRIPT = """
 import sys, time, types
 from bench.training.events import Note
@@ -100,10 +100,10 @@ def _tell(process: subprocess.Popen[str], **order: object) -> None:
 def _ends_with_its_parent(process: subprocess.Popen[str], output: IO[str] | None) -> None:
     assert process.stdin is not None
     assert output is not None
-    assert output.readline()  # it has come so far
+    assert output.readline()  # it is loading or training
     closed = time.monotonic()
     process.stdin.close()  # as the kernel does for a parent that was killed
-    output.read()  # until what was forked has ended, too
+    output.read()  # until forked processes have ended, too
     assert time.monotonic() - closed < PATIENCE / 2
 
 
@@ -122,7 +122,7 @@ def test_a_worker_whose_parent_dies_ends_while_it_trains(words: list[str], tmp_p
 
 
 @pytest.mark.parametrize("words", FORKS)
-def test_what_reads_standard_input_gets_none_of_the_orders(
+def test_orders_are_hidden_from_code_that_reads_standard_input(
     words: list[str], tmp_path: Path
 ) -> None:
     job = _job(tmp_path)
@@ -135,7 +135,7 @@ def test_what_reads_standard_input_gets_none_of_the_orders(
     assert decode(told) == Note("read ''")
 
 
-def test_a_worker_finds_modules_where_its_parent_does_before_anywhere_else(
+def test_a_worker_searches_modules_in_its_parents_path_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path / "only here")

@@ -1,4 +1,4 @@
-"""What nodes fetch: weights and images, each offered once, checked, and kept in a node's cache."""
+"""Weights and images that nodes fetch: each is offered once, verified, and cached on the node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bench.types import SPLITS
 
 
 class Carried:
-    """What a transport holds, by SHA-256, and how often each was asked for."""
+    """A fake transport: contents by SHA-256, and how often each was fetched."""
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
@@ -49,7 +49,7 @@ def carried() -> Carried:
 
 @pytest.fixture
 def job(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job of this machine, whose images are sent in parts of ten; the data set is gone."""
+    """A job whose images are cached here and sent in parts of ten; the data set itself is gone."""
     monkeypatch.setattr(contents, "PART_BYTES", 10 * pixels.array_bytes(1, tiny.SIZE))
     data = tmp_path / "data"
     dataset = workbench.make_dataset(data, store)
@@ -74,7 +74,7 @@ def test_images_reach_a_node_once(job: Job, store: Store, tmp_path: Path, carrie
         assert found.cost_seconds == here.cost_seconds > 0
 
 
-def test_a_damaged_part_is_asked_for_again(job: Job, tmp_path: Path, carried: Carried) -> None:
+def test_a_damaged_part_is_fetched_again(job: Job, tmp_path: Path, carried: Carried) -> None:
     sent, there = Offer(carried.put).offer_images(job), Store(tmp_path / "there")
     carried.damaged = 1
     place_images(job, sent, there, carried.fetch)
@@ -83,7 +83,7 @@ def test_a_damaged_part_is_asked_for_again(job: Job, tmp_path: Path, carried: Ca
 
 
 @pytest.mark.parametrize("fault", ["damaged", "missing"])
-def test_what_does_not_come_costs_the_node(
+def test_contents_that_do_not_arrive_count_as_a_lost_node(
     fault: str, job: Job, tmp_path: Path, carried: Carried
 ) -> None:
     sent, there = Offer(carried.put).offer_images(job), Store(tmp_path / "there")
@@ -99,7 +99,7 @@ def test_what_does_not_come_costs_the_node(
         follow([Ended(1, message="so it is", lost=True)], job, print)
 
 
-def test_a_node_that_measures_has_the_files_of_the_run(
+def test_a_measuring_node_gets_the_files_of_the_run(
     job: Job, tmp_path: Path, carried: Carried
 ) -> None:
     run, key = tmp_path / "r", job.trials[0].key
@@ -121,7 +121,7 @@ def test_a_node_that_measures_has_the_files_of_the_run(
     assert there == {name: f"content of {name}" for name in names} | sent
 
 
-def test_weights_are_offered_once_and_as_they_were_planned(
+def test_weights_are_offered_once_and_must_not_have_changed(
     tmp_path: Path, carried: Carried
 ) -> None:
     path, offer = tmp_path / "x.h5", Offer(carried.put)

@@ -1,4 +1,4 @@
-"""Which cores and GPUs a worker is given, on machines that are made up here."""
+"""The cores and GPUs of workers, on simulated machines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLICED = TWO + "  MIG 1g.6gb      Device  0: (UUID: MIG-33333333-cccc)\n"
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What `nvidia-smi -L` says here; change the file to change the machine."""
+    """The file with the output of `nvidia-smi -L`; change it to change the machine."""
     said = tmp_path / "listing"
     said.write_text(TWO)
     program = tmp_path / "nvidia-smi"
@@ -35,7 +35,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return said
 
 
-def test_all_gpus_or_those_that_the_user_leaves(
+def test_visible_gpus_respect_cuda_visible_devices(
     driver: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert visible_gpus() == ("GPU-11111111-aaaa", "GPU-22222222-bbbb")
@@ -51,7 +51,7 @@ def test_all_gpus_or_those_that_the_user_leaves(
         assert visible_gpus() == seen, asked
 
 
-def test_slices_of_a_gpu_are_the_users_to_choose(driver: Path) -> None:
+def test_gpus_with_slices_are_left_to_the_user(driver: Path) -> None:
     driver.write_text(SLICED)
     assert visible_gpus() == ()
 
@@ -63,7 +63,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert LocalProcess(Settings()).slots == 1
 
 
-def test_forks_where_no_framework_can_find_a_gpu(
+def test_workers_are_forked_only_without_a_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -77,7 +77,7 @@ def test_forks_where_no_framework_can_find_a_gpu(
 
 
 @pytest.mark.usefixtures("driver")
-def test_on_the_processor_gpus_do_not_count() -> None:
+def test_device_cpu_hides_gpus() -> None:
     assert LocalProcess(Settings(device="cpu")).slots == 1
     assert worker_environment(Settings(device="cpu"))["CUDA_VISIBLE_DEVICES"] == ""
 
@@ -91,13 +91,13 @@ def test_more_threads_than_cores_are_refused() -> None:
 
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process may use four cores: 0 and 2 are the second threads of 1 and 3."""
+    """This process may use four logical cores: 0 and 2 are the second threads of 1 and 3."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(devices, "_hardware_thread", lambda core: 1 - core % 2)
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_runs_at_once_have_cores_of_their_own(tmp_path: Path) -> None:
+def test_concurrent_runs_reserve_different_cores(tmp_path: Path) -> None:
     first, second = reserve_cores(1, folder=tmp_path), reserve_cores(2, folder=tmp_path)
     assert (first.sets, second.sets) == (((1,),), ((0, 3),))
     assert first.note == second.note == ""
@@ -110,7 +110,7 @@ def test_runs_at_once_have_cores_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_workers_of_several_gpus_have_cores_of_their_own(tmp_path: Path) -> None:
+def test_workers_of_several_gpus_get_different_cores(tmp_path: Path) -> None:
     assert reserve_cores(2, 2, tmp_path / "a").sets == ((1, 3), (0, 2))
     short = reserve_cores(2, 3, tmp_path / "b")
     assert short.sets == ((1, 3), (0, 2), (1, 3))
@@ -118,7 +118,7 @@ def test_workers_of_several_gpus_have_cores_of_their_own(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_where_a_quota_is_shared_by_containers_a_worker_is_bound_to_no_core(
+def test_no_cores_are_reserved_under_a_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "available_cores", lambda: 2)
@@ -126,7 +126,7 @@ def test_where_a_quota_is_shared_by_containers_a_worker_is_bound_to_no_core(
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_where_no_lock_can_be_made_cores_count_as_shared(tmp_path: Path) -> None:
+def test_cores_count_as_shared_if_no_lock_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = reserve_cores(2, folder=tmp_path / "file")
     assert found.sets == ((1, 3),)
@@ -170,7 +170,7 @@ def test_where_no_lock_can_be_made_cores_count_as_shared(tmp_path: Path) -> None
     ],
 )
 @pytest.mark.usefixtures("four_cores")
-def test_a_container_has_the_cores_that_its_quota_keeps_busy(
+def test_the_available_cores_respect_a_container_quota(
     files: dict[str, str], cores: int, tmp_path: Path
 ) -> None:
     for name, content in files.items():
@@ -179,7 +179,7 @@ def test_a_container_has_the_cores_that_its_quota_keeps_busy(
     assert available_cores(tmp_path) == cores
 
 
-def test_without_threads_frameworks_have_as_many_as_there_are_cores(
+def test_without_threads_frameworks_use_all_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("TF_NUM_INTRAOP_THREADS", "NPROC"):
@@ -188,14 +188,14 @@ def test_without_threads_frameworks_have_as_many_as_there_are_cores(
     assert env["TF_NUM_INTRAOP_THREADS"] == env["NPROC"] == str(available_cores())
 
 
-def test_threads_are_said_to_every_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_set_for_every_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     asked = worker_environment(Settings(threads=1))
     assert asked["OMP_NUM_THREADS"] == asked["TF_NUM_INTRAOP_THREADS"] == "1"
     assert worker_environment(Settings())["OMP_NUM_THREADS"] == "7"  # the user's own
 
 
-def test_numpy_has_one_thread_unless_the_user_says_otherwise(
+def test_numpy_uses_one_thread_by_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = "OPENBLAS_NUM_THREADS"
@@ -205,7 +205,7 @@ def test_numpy_has_one_thread_unless_the_user_says_otherwise(
     assert worker_environment(Settings())[name] == "3"
 
 
-def test_memory_of_a_gpu_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_memory_grows_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE"):
         monkeypatch.delenv(name, raising=False)
     env = worker_environment(Settings())
@@ -217,7 +217,7 @@ def test_memory_of_a_gpu_grows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process")
-def test_a_worker_has_its_core_and_its_gpu_and_no_others(
+def test_a_worker_sees_only_its_cores_and_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "json.py").write_text("raise ImportError('whatever is in the user's folder')")
@@ -225,7 +225,7 @@ def test_a_worker_has_its_core_and_its_gpu_and_no_others(
     (core,) = sorted(os.sched_getaffinity(0))[-1:]
     worker = WorkerProcess(worker_environment(Settings()), (core,), "GPU-11111111-aaaa")
     try:
-        assert worker.device_kind() == "cpu"  # there is no such GPU here
+        assert worker.device_kind() == "cpu"  # this machine has no such GPU
         assert os.sched_getaffinity(worker.pid) == {core}
         seen = Path(f"/proc/{worker.pid}/environ").read_bytes().decode().split("\0")
         assert "CUDA_VISIBLE_DEVICES=GPU-11111111-aaaa" in seen

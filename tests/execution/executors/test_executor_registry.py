@@ -1,4 +1,4 @@
-"""An executor is one file: a dummy carries out a plan, and one that lacks a package says so."""
+"""Registered executors: one in a new file runs a plan, and one with a missing package says so."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ EXECUTORS.add(ExecutorKind("dummy", "for a test", lambda settings, request: Dumm
 
 @pytest.fixture
 def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put one file where executors are looked for."""
+    """Put a file with an executor where executors are searched."""
     (tmp_path / "dummy.py").write_text(DUMMY)
     monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path)])
     import_modules(executors.__name__)
@@ -71,14 +71,14 @@ def dummy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("dummy")
-def test_a_new_file_is_found_and_carries_out_a_plan(tmp_path: Path, store: Store) -> None:
+def test_an_executor_in_a_new_file_is_found_and_runs_a_plan(tmp_path: Path, store: Store) -> None:
     assert {"dummy", "inline", "local"} <= set(EXECUTORS.names)
     executor = make_executor(Settings(), RunRequest(on="dummy"))
     records = execute(RunInputs(plan("a", "b"), tmp_path / "r", REQUEST, store), executor, silent)
     assert [record.reason for record in records] == ["by the dummy"] * 2
 
 
-def test_what_an_executor_lacks_is_named_with_its_extra() -> None:
+def test_the_error_for_a_missing_package_names_the_extra() -> None:
     kind = ExecutorKind(
         "far", "elsewhere", lambda *_: pytest.fail("made"), ("no_such_one",), "far[all]"
     )
@@ -98,19 +98,19 @@ def test_what_an_executor_lacks_is_named_with_its_extra() -> None:
     ("text", "cpus", "gpus"),
     [("", 0, 0.0), ("cpus=4", 4, 0.0), ("gpus=0.5", 0, 0.5), ("cpus=4, gpus=1", 4, 1.0)],
 )
-def test_what_a_cluster_is_to_grant(text: str, cpus: int, gpus: float) -> None:
+def test_per_trial_is_parsed(text: str, cpus: int, gpus: float) -> None:
     assert Resources.parse(text) == Resources(cpus, gpus)
 
 
 @pytest.mark.parametrize(
     "text", ["4", "cpus", "cpus=", "cpus=0.5", "cpus=-1", "cpus=nan", "gpus=inf", "tpus=1", "a=b=c"]
 )
-def test_what_it_cannot_grant_is_refused(text: str) -> None:
+def test_invalid_per_trial_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=f"--per-trial '{text}' is not understood"):
         Resources.parse(text)
 
 
-def test_only_a_cluster_has_an_address_and_resources() -> None:
+def test_local_executors_refuse_cluster_options() -> None:
     with pytest.raises(UsageError, match=r"executor local takes no address; got --on local:x\."):
         make_executor(Settings(), RunRequest(on="local:x"))
     with pytest.raises(UsageError, match=r"inline takes no --per-trial and no --ship-data; got"):
@@ -127,7 +127,7 @@ def job(tmp_path: Path) -> Job:
     return Job(p.trials, p.protocol, p.dataset, None, str(tmp_path / "r"), "cache", 10**9)
 
 
-def test_events_are_lines_and_a_record_is_encoded_once(job: Job) -> None:
+def test_events_round_trip_as_lines_and_a_record_is_encoded_once(job: Job) -> None:
     record = Record(SCHEMA, job.trials[0], "ok", notes=("a\u2028b", "\udcff"))
     events: list[Event] = [
         StageProgress(job.trials[0], "head", 1, 2, "phase"),
@@ -146,7 +146,7 @@ def test_events_are_lines_and_a_record_is_encoded_once(job: Job) -> None:
             decode(encode(made)[:cut])
 
 
-def test_a_stream_without_all_records_is_an_error_that_says_how_it_ended(job: Job) -> None:
+def test_an_incomplete_stream_raises_the_reason_of_its_end(job: Job) -> None:
     told: list[Event] = []
     first, second = (RecordMade(Record(SCHEMA, trial, "ok")) for trial in job.trials)
     follow([first, Waiting("for a lock"), second, Ended()], job, told.append)

@@ -1,4 +1,4 @@
-"""The two ends of a job that runs on another machine, without a cluster."""
+"""`serve` and `receive` of a job on another machine, without a cluster."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sent(path: str, content: bytes = b"content") -> SentFile:
     return SentFile(path, hashlib.sha256(content).hexdigest(), content)
 
 
-def test_files_are_written_and_events_go_on(job: Job) -> None:
+def test_receive_writes_files_and_yields_events(job: Job) -> None:
     key = job.trials[0].key
     names = [f"arrays/{key}.npz", f"weights/{key}.npz", "logs/one.log"]
     assert list(receive([*map(sent, names), Note("a")], job)) == [Note("a")]
@@ -46,7 +46,7 @@ def test_files_are_written_and_events_go_on(job: Job) -> None:
     assert (Path(job.folder) / "logs" / "one.log").read_bytes() == b"content, more"
 
 
-def test_a_measuring_job_may_renew_arrays_of_the_run_that_are_there(job: Job) -> None:
+def test_a_measuring_job_may_replace_existing_arrays_only(job: Job) -> None:
     path = Path(job.folder) / "arrays" / "other.npz"
     write_atomic(path, b"before")
     list(receive([sent("arrays/other.npz")], replace(job, task="measure")))
@@ -69,7 +69,9 @@ def test_a_measuring_job_may_renew_arrays_of_the_run_that_are_there(job: Job) ->
         "",
     ],
 )
-def test_a_file_that_is_none_of_the_job_is_refused(path: str, job: Job, tmp_path: Path) -> None:
+def test_a_file_that_does_not_belong_to_the_job_is_refused(
+    path: str, job: Job, tmp_path: Path
+) -> None:
     with pytest.raises(WorkerDiedError, match="does not belong to the job") as refused:
         list(receive([sent(path.replace("KEY", job.trials[0].key))], job))
     assert not isinstance(refused.value, NodeLostError)  # it would only come again
@@ -83,7 +85,7 @@ def test_a_damaged_file_is_not_written(job: Job, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.log"))
 
 
-def test_versions_must_be_the_same_but_a_package_knows_no_commit() -> None:
+def test_versions_must_match_except_an_unknown_commit() -> None:
     asked = {"backbone-bench": "1", "commit": "abc", "keras": "3"}
     check_versions(asked, asked)
     check_versions(asked, asked | {"commit": ""})
@@ -104,7 +106,7 @@ def test_versions_must_be_the_same_but_a_package_knows_no_commit() -> None:
         ("weights", "pretrained/x.h5 arrived damaged."),
     ],
 )
-def test_what_a_node_cannot_do_it_says(
+def test_a_node_reports_why_it_cannot_run_a_job(
     wrong: str, says: str, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node, "_kept", None)
@@ -147,9 +149,7 @@ def test_files_come_before_the_event_that_needs_them(job: Job, tmp_path: Path) -
     assert made == RecordMade(replace(record, environment={"cores": 1, "node": "n1"}, notes=notes))
 
 
-def test_what_is_measured_comes_without_the_weights_that_are_there(
-    job: Job, tmp_path: Path
-) -> None:
+def test_measuring_sends_arrays_but_no_weights(job: Job, tmp_path: Path) -> None:
     trial = job.trials[0]
     for kind in ("arrays", "weights"):
         write_atomic(tmp_path / kind / f"{trial.key}.npz", b"content")
@@ -159,7 +159,7 @@ def test_what_is_measured_comes_without_the_weights_that_are_there(
     assert same is event
 
 
-def test_images_are_decoded_into_the_cache_of_a_node(tmp_path: Path, job: Job) -> None:
+def test_a_node_decodes_missing_images_into_its_cache(tmp_path: Path, job: Job) -> None:
     folder, there = tmp_path / "data", Store(tmp_path / "there")
     dataset = workbench.make_dataset(folder, Store(tmp_path / "here"))
     trials = (replace(job.trials[0], input_size=tiny.SIZE),)

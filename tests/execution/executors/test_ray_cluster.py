@@ -1,5 +1,5 @@
-"""Jobs on a Ray cluster of this machine: a head without processors and nodes of one. Workers are
-scripted; everything else is real. `test_node.py` holds what needs no cluster."""
+"""Jobs on a Ray cluster of this machine: a head without CPUs and nodes with one. Workers are
+scripted; everything else is real. Tests that need no cluster are in `test_node.py`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Nodes:
         return found
 
     def go(self) -> None:
-        """Let it go on, as all that come after it."""
+        """Let the waiting trial continue, and all later ones."""
         (self.folder / "go").touch()
 
 
@@ -150,7 +150,7 @@ class Bench:
         return {name: a.tobytes() for name, a in found.items() if "latency" not in name}
 
     def nothing_is_left(self, records: int) -> bool:
-        """Assert that each trial has one line, and no job of a killed process its folder."""
+        """Check that each trial has one record, and that no job's folder is left."""
         assert len(read_all_records(self.folder)) == records
         # A process that was killed along with its node may take an instant to end.
         wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
@@ -162,7 +162,7 @@ def bench(nodes: Nodes, tmp_path: Path, store: Store, dataset: Dataset) -> Bench
     return Bench(nodes, tmp_path / "r", store, dataset, Told())
 
 
-def test_a_run_is_a_local_run_on_other_machines(bench: Bench, tmp_path: Path) -> None:
+def test_a_cluster_run_gives_the_results_of_a_local_run(bench: Bench, tmp_path: Path) -> None:
     sigterm = signal.getsignal(signal.SIGTERM)
     plan = bench.plan("one", "two", "hungry", "segfault", seeds=(0, 1))
     records = {(r.trial.backbone, r.trial.seed): r for r in bench.run(plan)}
@@ -226,7 +226,7 @@ def test_a_cluster_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
         make_executor(Settings(), RunRequest(on="ray"))
 
 
-def test_a_cluster_that_asks_for_a_token(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_requires_a_token(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE")
     with pytest.raises(BenchError, match=r"^the Ray cluster at \S+ requires a token; set RAY_AUTH"):
         make_executor(Settings(), RunRequest(on=nodes.on))
@@ -234,7 +234,7 @@ def test_a_cluster_that_asks_for_a_token(nodes: Nodes, monkeypatch: pytest.Monke
 
 @contextmanager
 def in_background(bench: Bench, plan: Plan) -> Iterator[list[Record]]:
-    """Run the plan while the block does something to the cluster; then the records are there."""
+    """Run the plan while the block changes the cluster; the list then has the records."""
     records: list[Record] = []
     executor = make_executor(plan.settings, RunRequest(on=bench.nodes.on))
     with ThreadPoolExecutor(1) as pool, closing(executor):
@@ -283,7 +283,7 @@ def test_a_node_removed_in_mid_trial(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("connected")
-def test_a_node_that_joins_late_gets_what_waits(bench: Bench) -> None:
+def test_a_node_that_joins_late_gets_waiting_jobs(bench: Bench) -> None:
     def begun() -> int:
         return len(list(bench.nodes.folder.glob("pid*")))
 
@@ -342,7 +342,7 @@ execute(RunInputs(plan, Path("{folder}"), REQUEST, Store(Path("{store}"))), exec
 
 
 @pytest.mark.usefixtures("connected")
-def test_a_killed_driver_goes_on(bench: Bench) -> None:
+def test_a_run_resumes_after_its_driver_was_killed(bench: Bench) -> None:
     script = DRIVER.format(
         tests=ROOT / "tests" / "helpers",
         home=bench.folder.parent,
@@ -378,7 +378,7 @@ def test_a_killed_driver_goes_on(bench: Bench) -> None:
         ("", 0, "gpu", "--per-trial gpus=1"),
     ],
 )
-def test_what_no_node_can_ever_do_is_refused(
+def test_resources_that_no_node_has_are_refused(
     per_trial: str, threads: int, device: str, says: str, nodes: Nodes
 ) -> None:
     settings = Settings(threads=threads, device=device)
@@ -387,7 +387,7 @@ def test_what_no_node_can_ever_do_is_refused(
 
 
 @pytest.mark.usefixtures("connected")
-def test_a_node_to_measure_on_must_be_there(nodes: Nodes) -> None:
+def test_the_measuring_node_must_exist(nodes: Nodes) -> None:
     with pytest.raises(UsageError, match=rf"--measure-on other: .* are {os.uname().nodename}\."):
         make_executor(Settings(), RunRequest(on=nodes.on, measure_on="other"))
 

@@ -1,4 +1,4 @@
-"""How the site file of `--site` is read; what it may hold is in `test_slurm.py`."""
+"""Reading the site file of `--site`; its options are tested in `test_slurm.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.execution.executors.site_file import Site, read_site
 
 
-def test_the_mark_that_some_editors_put_before_utf_8_is_no_mistake(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text("partition = 'gpu'\n", encoding="utf-8-sig")
     assert read_site(path) == Site(partition="gpu")
@@ -23,7 +23,7 @@ def test_the_mark_that_some_editors_put_before_utf_8_is_no_mistake(tmp_path: Pat
         ("partition = 'größe'".encode("latin-1"), "is not UTF-8 text; save it as such."),
     ],
 )
-def test_what_is_no_toml_is_refused(content: bytes, says: str, tmp_path: Path) -> None:
+def test_invalid_toml_is_refused(content: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=says) as refused:

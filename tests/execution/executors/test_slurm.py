@@ -1,5 +1,5 @@
 """Jobs on a Slurm cluster: its commands are fakes that start processes here, and workers are
-scripted; everything else is real. `test_spool.py` holds what needs no job."""
+scripted; everything else is real. Tests that need no job are in `test_spool.py`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Cluster:
 
     @property
     def jobs(self) -> list[str]:
-        """Return what was submitted, and what became of it."""
+        """Return the files of the submitted jobs, which show how they ended."""
         return sorted(path.name for path in (self.home / "state").iterdir())
 
     def site(self, text: str = "") -> Path:
@@ -69,7 +69,7 @@ class Cluster:
         return psutil.Process(int(path.read_text()))
 
     def go(self) -> None:
-        """Let it go on, as all that come after it."""
+        """Let the waiting trial continue, and all later ones."""
         (self.home / "go").touch()
 
     def plan(self, *names: str, seeds: tuple[int, ...] = (0,)) -> Plan:
@@ -89,7 +89,7 @@ class Cluster:
             return list(execute(self.inputs(plan), executor, told))
 
     def nothing_is_left(self, records: int) -> bool:
-        """Assert that each trial has one line, and no job its folder, here or in the cache."""
+        """Check that each trial has one record and that no job's folder is left."""
         assert len(read_all_records(self.home / "r")) == records
         wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
         return not (self.home / "r" / "jobs").exists()
@@ -120,7 +120,7 @@ def outcome(records: list[Record]) -> dict[str, str]:
     return {record.trial.backbone: record.status for record in records}
 
 
-def test_a_run_is_a_local_run_on_other_machines(cluster: Cluster) -> None:
+def test_a_cluster_run_gives_the_results_of_a_local_run(cluster: Cluster) -> None:
     plan = cluster.plan("one", "hungry", "segfault")
     records = {record.trial.backbone: record for record in cluster.run(plan)}
     assert cluster.nothing_is_left(3)
@@ -188,7 +188,7 @@ cluster.run(cluster.plan("waits", seeds=(0, 1)))
 
 
 @pytest.mark.parametrize("kind", ["slurm", "local"])
-def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Cluster) -> None:
+def test_jobs_outlive_their_command_and_are_found_again(kind: str, cluster: Cluster) -> None:
     site, plan = f'cluster = "{kind}"', cluster.plan("waits", seeds=(0, 1))
     if kind == "slurm":  # by a process that is killed
         write_dataset(cluster.home / "r", cluster.dataset)
@@ -202,11 +202,11 @@ def test_jobs_that_were_left_go_on_and_are_found_again(kind: str, cluster: Clust
         with pytest.raises(DetachedError, match=r"^2 trials continue on the cluster; "):
             cluster.run(plan, site, detach=True)
         worker = cluster.worker()
-    # As from a process that knows nothing of the job: not over, and nothing is submitted again.
+    # For a new process the job is not over, and nothing is submitted again.
     with pytest.raises(DetachedError):
         cluster.run(plan, site, detach=True)
     cluster.go()
-    # Two threads follow it, as each asks for the job of one seed.
+    # Two threads follow the job, one for each seed.
     records = cluster.run(plan, f"{site}\njobs = 2")
     assert [(r.status, r.notes) for r in records] == [("ok", ())] * 2
     assert cluster.nothing_is_left(2)
@@ -225,13 +225,13 @@ def test_images_are_sent_to_jobs_that_have_only_a_cache(
     records = cluster.run(cluster.plan("one"), site, ship_data=True)
     assert outcome(records) == {"one": "ok"}
     assert is_stored(cluster.dataset, 32, Store(cache))
-    # Hidden from the job, which was granted none, and not from the measuring.
+    # The GPU is hidden from the job, which was granted none, but not from measuring.
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert cluster.nothing_is_left(1)
 
 
 @pytest.mark.usefixtures("tiny_backbone")
-def test_the_command_that_detaches_is_the_one_that_takes_in(cluster: Cluster) -> None:
+def test_the_same_command_detaches_and_collects_results(cluster: Cluster) -> None:
     user = User(cluster.home / "user")
     words = user.words("--threads", "1", "--on", "slurm", "--detach")
 
@@ -299,7 +299,9 @@ def test_a_wrong_site_file_ends_the_command(
     )
 
 
-def test_where_slurm_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_slurm_names_the_missing_commands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BenchError, match=r"no sbatch, no srun, no sacct, no scancel; "):
         make_executor(Settings(), RunRequest(on="slurm"))
@@ -343,7 +345,7 @@ def test_a_wrong_site_file_is_refused_in_one_line(content: str, says: str, tmp_p
         ("", Settings(device="gpu"), "--per-trial gpus=1"),
     ],
 )
-def test_what_no_job_can_be_given(
+def test_impossible_resources_are_refused(
     per_trial: str, settings: Settings, says: str, cluster: Cluster
 ) -> None:
     with pytest.raises(UsageError, match=says):

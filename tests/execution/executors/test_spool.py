@@ -1,4 +1,4 @@
-"""A job's folder on a shared disk: what one side writes, the other reads, whole and in order."""
+"""A job's folder on a shared disk: one side reads completely and in order what the other writes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_the_node_writes_is_read_once_in_order(spool: Spool, job: Job) -> N
     assert list(driver.read_new()) == []
 
 
-def test_a_line_counts_once_it_is_whole(spool: Spool) -> None:
+def test_incomplete_lines_are_not_read(spool: Spool) -> None:
     events = spool.folder / "events"
     spool.write(Note("a"))
     whole = events.read_bytes()
@@ -89,7 +89,7 @@ def test_a_line_counts_once_it_is_whole(spool: Spool) -> None:
     assert list(driver.read_new()) == [Note("a")]
 
 
-def test_a_file_is_there_before_the_line_that_names_it(spool: Spool) -> None:
+def test_a_missing_file_counts_as_a_lost_node(spool: Spool) -> None:
     spool.write(FILE)
     (spool.folder / "files" / FILE.sha256).unlink()
     with pytest.raises(NodeLostError, match=r"arrays/k\.npz did not arrive"):
@@ -107,7 +107,7 @@ def test_progress_is_written_once_a_second(
     assert [event.done for event in spool.read_new()] == [0, 2, 4]  # type: ignore[union-attr]
 
 
-def test_a_job_that_the_cluster_starts_again_does_what_is_left(spool: Spool, job: Job) -> None:
+def test_a_restarted_job_runs_its_remaining_trials(spool: Spool, job: Job) -> None:
     spool.write(RecordMade(Record(SCHEMA, job.trials[0], "ok")))
     with (spool.folder / "events").open("a") as file:
         file.write("RecordMade {cut o")  # as it was killed
@@ -119,7 +119,7 @@ def test_a_job_that_the_cluster_starts_again_does_what_is_left(spool: Spool, job
     assert list(Spool(spool.folder).read_new())[1:] == [Ended()]
 
 
-def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) -> None:
+def test_a_job_ends_when_its_folder_was_removed(spool: Spool, job: Job) -> None:
     spool.remove()
     for sent in (Ended(), FILE):
         with pytest.raises(BenchError, match="no longer wanted"):
@@ -128,7 +128,7 @@ def test_a_job_whose_folder_is_gone_is_no_longer_wanted(spool: Spool, job: Job) 
     assert [path.name for path in Path(job.folder).iterdir()] == ["dataset.json"]
 
 
-def test_a_run_that_is_begun_afresh_ends_its_jobs(spool: Spool, job: Job) -> None:
+def test_fresh_ends_the_jobs_of_the_earlier_run(spool: Spool, job: Job) -> None:
     run = prepare_run_folder(Path(job.folder).parent, "r", fresh=True)
     assert not run.exists()
     assert (run.parent / "r.1" / "dataset.json").exists()
@@ -140,7 +140,7 @@ def test_a_run_that_is_begun_afresh_ends_its_jobs(spool: Spool, job: Job) -> Non
 def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: Job) -> None:
     seeds = [replace(job, trials=(trial,)) for trial in job.trials]
     (spool.folder / "7_submitted.pkl").touch()
-    # With the parts that it takes each batch in, where memory was short before.
+    # It keeps the accumulation that an earlier out-of-memory error led to.
     asked = replace(job, accumulation=1)
     assert [(s.job_id, found) for s, found in find_earlier(asked, "slurm")] == [("7", job)]
     assert [found.trials for _, found in find_earlier(seeds[1], "slurm")] == [(job.trials[1],)]
@@ -149,7 +149,7 @@ def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: J
     assert not list(find_earlier(job, "local"))
     other = replace(job, trials=tuple(replace(t, key=f"{t.key[:-1]}-") for t in job.trials))
     assert not list(find_earlier(other, "slurm"))
-    # A command that was killed before it had submitted its job left nothing that could run.
+    # The folder of a job that was never submitted is removed.
     (spool.folder / "7_submitted.pkl").unlink()
     assert not list(find_earlier(other, "slurm"))
     assert spool.folder.exists()
@@ -157,7 +157,7 @@ def test_jobs_of_earlier_commands_are_found_by_their_trials(spool: Spool, job: J
     assert not spool.folder.exists()
 
 
-def test_any_name_of_a_backbone_can_be_that_of_a_folder(job: Job) -> None:
+def test_job_folders_allow_any_backbone_name(job: Job) -> None:
     trials = tuple(replace(trial, backbone="hub:a/b[1]") for trial in job.trials)
     job = replace(job, trials=trials)
     (Spool.create(Order(job, 2, 0.0, None), "slurm").folder / "7_submitted.pkl").touch()
@@ -165,7 +165,7 @@ def test_any_name_of_a_backbone_can_be_that_of_a_folder(job: Job) -> None:
     assert job_states(Path(job.folder))[0].backbone == "hub:a/b[1]"
 
 
-def test_how_far_jobs_are(spool: Spool, job: Job) -> None:
+def test_job_states_follow_the_events(spool: Spool, job: Job) -> None:
     run = Path(job.folder)
     (spool.folder / "7_submitted.pkl").touch()
 

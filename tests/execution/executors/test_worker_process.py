@@ -1,5 +1,4 @@
-"""A worker as its parent sees it, a shell in its place: the events that it sends, and when it is
-ended."""
+"""The parent's side of a worker, with a shell in its place: its events, and when it is killed."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the worker says at once; it ends when its parent does not listen any more."""
+    """The file with the lines that a fake worker sends at once."""
     said = tmp_path / "said"
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\ncat '{said}'\nexec > /dev/null\ncat\nexit 7\n")
@@ -45,7 +44,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return said
 
 
-def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
+def test_a_forking_worker_is_reusable_after_a_job_was_killed(said: Path, tmp_path: Path) -> None:
     said.write_text("\n".join(["begun", NOTE, CUT_OFF, "exit -9", ""]))
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "", forks=True)
     events = list(worker.run_job(tmp_path / "job", tmp_path / "log"))
@@ -56,7 +55,7 @@ def test_one_that_forks_goes_on_after_a_job_was_killed(said: Path, tmp_path: Pat
     assert not worker.is_reusable
 
 
-def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
+def test_a_worker_that_died_before_reading_its_job_is_not_reused(
     said: Path, tmp_path: Path
 ) -> None:
     said.write_text("exit -9\n")
@@ -69,7 +68,7 @@ def test_where_one_died_before_it_read_its_job_nobody_else_reads_it(
         os.kill(worker.pid, 0)
 
 
-def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
+def test_a_worker_that_does_not_fork_ends_with_its_job(said: Path, tmp_path: Path) -> None:
     said.write_text("\n".join(["begun", NOTE, CUT_OFF]))  # it died while it wrote that
     worker = WorkerProcess({"PATH": "/bin:/usr/bin"}, (), "")
     events = worker.run_job(tmp_path / "job", tmp_path / "log")
@@ -81,7 +80,7 @@ def test_one_that_does_one_job_ends_with_it(said: Path, tmp_path: Path) -> None:
     assert not worker.is_reusable
 
 
-def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
+def test_a_forking_worker_is_reusable_after_running_out_of_memory(
     said: Path, tmp_path: Path
 ) -> None:
     short = Ended(out_of_memory=True, message="out of memory (no room).")
@@ -97,7 +96,7 @@ def test_a_worker_that_says_memory_was_short_goes_on_if_it_forks(
     assert not worker.is_reusable
 
 
-def test_one_that_takes_too_long_leaves_failed_trials_and_the_next_is_run(
+def test_trials_beyond_the_time_limit_fail_and_the_next_one_runs(
     said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_process, "STEP_SECONDS", 0.02)
@@ -136,7 +135,7 @@ def _shell(script: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("stopped", [False, True])
-def test_one_that_does_nothing_is_ended(stopped: bool) -> None:
+def test_an_idle_process_is_killed(stopped: bool) -> None:
     with _shell(BUSY if stopped else f"exec {IDLE}") as process:
         if stopped:
             process.send_signal(signal.SIGSTOP)
@@ -147,7 +146,7 @@ def test_one_that_does_nothing_is_ended(stopped: bool) -> None:
 
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.slow
-def test_one_that_works_without_a_word_is_left_alone() -> None:
+def test_a_silent_process_that_works_is_not_killed() -> None:
     with _shell(BUSY) as process, Watch(process.pid, process.kill) as watching:
         time.sleep(4 * IDLE_SECONDS)
         assert process.poll() is None
@@ -156,7 +155,7 @@ def test_one_that_works_without_a_word_is_left_alone() -> None:
 
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.slow
-def test_one_that_waits_and_says_so_is_left_alone() -> None:
+def test_a_process_that_reports_waiting_is_not_killed() -> None:
     with _shell(f"exec {IDLE}") as process, Watch(process.pid, process.kill) as watching:
         until = time.monotonic() + 4 * IDLE_SECONDS
         while time.monotonic() < until:
@@ -166,7 +165,7 @@ def test_one_that_waits_and_says_so_is_left_alone() -> None:
 
 
 @pytest.mark.usefixtures("_quick")
-def test_a_trial_that_takes_too_long_is_ended_whatever_it_says() -> None:
+def test_a_trial_beyond_the_time_limit_is_killed_despite_events() -> None:
     with _shell(BUSY) as process, Watch(process.pid, process.kill, 0.5) as watching:
         begun = time.monotonic()
         while process.poll() is None:
