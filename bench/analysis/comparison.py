@@ -131,9 +131,12 @@ def compare(before: Findings, after: Findings, figures: Sequence[str] = SHOWN) -
         refused += [NotComparable(label, tuple(of), reason) for reason, of in reasons.items()]
     for label, row in rows.items():
         refused.append(NotComparable(label, (), _why_absent(before, row)))
+    runs = before.run, after.run
+    same_name = before.run.name == after.run.name
+    names = [str(run.folder) if same_name else run.name for run in runs]
     return Comparison(
-        before=before.run.name,
-        after=after.run.name,
+        before=names[0],
+        after=names[1],
         differing=field_differences(before, after),
         images=len(shared.before),
         changes=tuple(changes),

@@ -227,6 +227,12 @@ def test_other_differences_are_listed(tmp_path: Path) -> None:
     assert fields["batch_size"] == ("32", "64")
 
 
+def test_runs_of_the_same_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    before, after = tmp_path / "tensorflow" / "run", tmp_path / "jax" / "run"
+    found = compared(made(before, wrong=4), made(after, wrong=4))
+    assert (found.before, found.after) == (str(before), str(after))
+
+
 @pytest.mark.slow
 def test_the_command_and_its_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path / "a", wrong=4)
