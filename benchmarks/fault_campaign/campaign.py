@@ -1,4 +1,4 @@
-"""Cases of all kinds in turn, in processes side by side, until the time is up."""
+"""Run cases of all kinds in turns, in parallel processes, until the time is up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCRATCH = tempfile.gettempdir()
 
 
 def chosen_kinds(names: Sequence[str]) -> list[Kind]:
-    """Those named, or all."""
+    """Return the named kinds, or all."""
     for module in ("kills", "disks", "caches", "folders", "together", "hostile", "framework"):
         importlib.import_module(f".kinds.{module}", __package__)
     unknown = sorted(set(names) - set(KINDS))
@@ -38,7 +38,7 @@ def chosen_kinds(names: Sequence[str]) -> list[Kind]:
 
 
 def in_turn(kinds: Sequence[Kind]) -> Iterator[tuple[Kind, int]]:
-    """Cases without end, in the same order always: every kind once, then as its weight says."""
+    """Yield kinds endlessly in a fixed order: every kind once, then in proportion to its weight."""
     yield from ((one, 1) for one in sorted(kinds, key=lambda one: -one.weight))
     tried = Counter(one.name for one in kinds)
     while True:
@@ -50,7 +50,7 @@ def in_turn(kinds: Sequence[Kind]) -> Iterator[tuple[Kind, int]]:
 def cases(
     kinds: Sequence[Kind], seed: int, deadline: float, most: int | None, job: int, jobs: int
 ) -> Iterator[Verdict]:
-    """The verdicts of one of `jobs` processes, until the deadline or `most` cases in all."""
+    """Yield the verdicts of one of `jobs` processes, until the deadline or `most` cases in all."""
     with prepared() as stage:
         for place, (chosen, number) in enumerate(islice(in_turn(kinds), most)):
             if time.monotonic() > deadline:
@@ -61,14 +61,14 @@ def cases(
 
 @contextmanager
 def prepared() -> Iterator[Stage]:
-    """A stage in this process, which from here on starts commands as forks of itself."""
+    """Return a stage in this process, which from now on starts commands as forks of itself."""
     with _workplace() as work:
         adopt_orphans()
         yield Stage(work)
 
 
 def import_ahead() -> None:
-    """Import all that a run and a report import, with stand-ins for what needs a framework."""
+    """Import all modules of a run and a report, with stand-ins for those that need a framework."""
     # As on a user's terminal without any wishes, and away from all that is this user's own.
     for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES", "BACKBONE_BENCH_CACHE"):
         os.environ.pop(name, None)
@@ -111,7 +111,7 @@ def _workplace() -> Iterator[Path]:
 def in_processes(
     kinds: Sequence[Kind], seed: int, seconds: float, most: int | None, jobs: int
 ) -> Iterator[Verdict]:
-    """The verdicts of all processes, as they come."""
+    """Yield the verdicts of all processes as they arrive."""
     deadline = time.monotonic() + seconds
     import_ahead()
     read, write = os.pipe()

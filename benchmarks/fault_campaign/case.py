@@ -1,4 +1,4 @@
-"""One case of a kind of fault: from a fresh home, through commands, to its verdict."""
+"""One case of a kind of fault: from a new home, through commands, to its verdict."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def kind(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one case."""
+    """The outcome of one case."""
 
     kind: str
     number: int
@@ -66,7 +66,7 @@ class Verdict:
 
 
 class Stage:
-    """What all cases of one process share: a home in its states, and what is known of each.
+    """The state shared by all cases of one process: a home in its states, and facts about each.
 
     cold        nothing computed yet; the undisturbed command is a run of the folder of images
     warm        after that; the undisturbed command renders its report
@@ -86,7 +86,7 @@ class Stage:
         self.per_class = (home.results / "r" / "per_class.csv").read_text(encoding="utf-8")
 
     def begin(self, state: str) -> None:
-        """Put the home into that state, which is prepared where it was not needed before."""
+        """Put the home into a state, which is prepared at its first use."""
         if state == "warm" and state not in self._points:
             self._undisturbed("warm", REPORT)
         if state in ("archive", "extracted") and "archive" not in self._points:
@@ -97,7 +97,7 @@ class Stage:
         self.home.restore(state)
 
     def count(self, state: str, where: Side, match: str = "") -> int:
-        """How many points the undisturbed command has there."""
+        """Return the number of injection points of the undisturbed command."""
         found = [path for side, path in self._points[state] if side == where]
         return sum(1 for path in found if re.search(match, path))
 
@@ -125,7 +125,7 @@ def run_whole(
 
 
 class Case:
-    """One case: the home it happens in, its own source of chance, and what it found wrong."""
+    """One case: its home, its random generator, and the problems found."""
 
     def __init__(self, stage: Stage, rng: random.Random) -> None:
         self.stage, self.home, self.rng = stage, stage.home, rng
@@ -134,7 +134,7 @@ class Case:
         self._running: list[Command] = []
 
     def note(self, what: object) -> None:
-        """Say what is done, for who reads of a failure."""
+        """Note a step of the case, for the report of a failure."""
         self.what.append(str(what))
 
     def wrong(self, problem: str) -> None:
@@ -151,7 +151,7 @@ class Case:
         return command
 
     def finish(self, command: Command, codes: Sequence[int]) -> Outcome:
-        """Wait for it, and judge how it ended and what it said."""
+        """Wait for the command, and judge its exit code and output."""
         outcome = command.wait(TIMEOUT)
         name = f"`{outcome.words[0]}`"
         if outcome.hung:
@@ -164,29 +164,29 @@ class Case:
         return outcome
 
     def do(self, words: Sequence[str], codes: Sequence[int] = (OK,), **how: Any) -> Outcome:
-        """Start and finish."""
+        """Start and finish a command."""
         return self.finish(self.start(words, **how), codes)
 
     def check_run(self, name: str = "r", figures: judging.Figures | None = None) -> None:
-        """The run is whole, and its figures are those of the undisturbed run, or those given."""
+        """Check that the run is complete, with the figures of the undisturbed run or given ones."""
         stage = self.stage
         wanted, table = (stage.figures, stage.per_class) if figures is None else (figures, None)
         self.problems += judging.incomplete(self.home.results / name, wanted, table)
 
     def check_table(self, name: str = "r") -> None:
-        """The figures for each class are those of the undisturbed run, or some of them."""
+        """Check that the figures by class are those of the undisturbed run, or some of them."""
         if judging.other_figures(self.home.results / name, self.stage.per_class):
             self.wrong("`report` ended with 0 and other figures")
 
     def run_whole(self, *more: str, name: str = "r", data: Path | None = None) -> None:
-        """The same command again does what is left, and all of it."""
+        """Repeat the command, which must complete the run."""
         if self.do(self.home.run(*more, name=name, data=data)).code == OK:
             self.check_run(name)
 
     def disturb(
         self, codes: Sequence[int], *more: str, data: Path | None = None, **how: Any
     ) -> Outcome:
-        """A run that is disturbed; where it says that all is done, all has to be."""
+        """Run a disturbed command; if it exits with 0, the run must be complete."""
         outcome = self.do(self.home.run(*more, data=data), codes, **how)
         if outcome.code == OK:
             self.check_run()
@@ -200,7 +200,7 @@ class Case:
 
 
 def play(stage: Stage, chosen: Kind, seed: int, number: int) -> Verdict:
-    """One case, from a fresh home to its verdict."""
+    """Run one case, from a new home to its verdict."""
     begun = time.monotonic()
     stage.begin(chosen.state)
     before = stage.home.users_files()

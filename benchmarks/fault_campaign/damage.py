@@ -1,4 +1,4 @@
-"""What can happen to a file or a folder on a disk, drawn by chance."""
+"""Random damage to a file or a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTENTS = {
 
 
 def damage(path: Path, rng: random.Random) -> str:
-    """Change a file's content; returns what was done."""
+    """Change a file's content; return a description of the change."""
     data = path.read_bytes()
     how = rng.choice(("flip", "flip", "flip", "cut", "cut", "lengthen", "overwrite", "content"))
     if how == "content" or not data:
@@ -49,7 +49,7 @@ def damage(path: Path, rng: random.Random) -> str:
 
 
 def replace_by_something(path: Path, rng: random.Random) -> str:
-    """Put a file, a folder or a link where something else was; returns what was done."""
+    """Replace something by a file, a folder or a link; return a description of the change."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -58,7 +58,7 @@ for name in ("small", "tiny"):
 
 
 class Home:
-    """Where they are; `keep` and `restore` their states."""
+    """The paths of the folders; `keep` and `restore` save and load their states."""
 
     def __init__(self, work: Path) -> None:
         self.root = work / "home"
@@ -68,7 +68,7 @@ class Home:
         self.temporary = self.root / "tmp"
 
     def lay_out(self) -> None:
-        """Write the user's files, as `cold`."""
+        """Write the user's files, as the state `cold`."""
         rng = np.random.default_rng(0)
         for split, count in SPLITS.items():
             for number in range(count):
@@ -92,7 +92,7 @@ class Home:
         _copy(self.kept / state, self.root)
 
     def run(self, *more: str, name: str = "r", data: Path | None = None) -> list[str]:
-        """The words of a run of both backbones with two seeds."""
+        """Return the arguments for a run of both backbones with two seeds."""
         return [
             *("run", "--backbones", ",".join(BACKBONES), "--plugin", "plugin.py"),
             *("--dataset", str(data or self.data), "--protocol", "mine.toml"),
@@ -102,14 +102,14 @@ class Home:
         ]
 
     def users_files(self) -> dict[Path, str]:
-        """The digest of each of the user's own files, as they are in the state `cold`."""
+        """Return the digests of the user's own files in the state `cold`."""
         files = [path for top in USERS for path in _files(self.kept / "cold" / top)]
         names = [path.relative_to(self.kept / "cold") for path in files]
         return {name: _digest(self.root / name) for name in names}
 
 
 def write_image(path: Path, rng: np.random.Generator) -> None:
-    """Noise in large cells, unlike any other: the audit finds no copies."""
+    """Write noise in large cells, of which the audit finds no copies."""
     cells = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(cells).resize((SIZE, SIZE), Image.Resampling.BILINEAR).save(path)

@@ -40,7 +40,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at the `at`-th point (from 1) whose path has `match` in it."""
+    """A fault at the `at`-th point (from 1) whose path contains `match`."""
 
     action: str  # "kill", or the name of an error: "ENOSPC", "EROFS", ...
     at: int
@@ -54,7 +54,7 @@ class Fault:
 
 
 class Injector:
-    """Counts the points of one command, its workers' apart, and injects its fault."""
+    """Counts the points of one command, separately for workers, and injects its fault."""
 
     def __init__(self, root: Path, fault: Fault | None = None, log: Path | None = None) -> None:
         """`log`: where to write each point, instead of disturbing any."""
@@ -125,7 +125,7 @@ def _happen(action: str, path: str) -> None:
 
 
 def _full(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """The path that is changed; None where a file is only known by its number."""
+    """Return the changed path; None if only a file descriptor is known."""
     place, folder = PATHS[event]
     path = arguments[place]
     if isinstance(path, int):

@@ -1,4 +1,4 @@
-"""What must hold after a case: nothing lost, doubled, wrong, left behind, or badly told."""
+"""Conditions after a case: nothing lost, doubled, wrong or left behind, and clear messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPECTED = Counter((name, seed) for name in BACKBONES for seed in range(SEEDS))
 
 
 def figures(run: Path) -> Figures:
-    """All arrays of a run that do not depend on the clock."""
+    """Return all arrays of a run that do not depend on timing."""
     found: dict[tuple[str, int], Arrays] = {}
     for record in records(run):
         trial = record["trial"]
@@ -39,13 +39,13 @@ def figures(run: Path) -> Figures:
 
 
 def records(run: Path) -> list[dict[str, Any]]:
-    """Its lines, as they stand in the file."""
+    """Return the lines of the records file."""
     text = (run / "records.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n") if line]
 
 
 def incomplete(run: Path, reference: Figures, per_class: str | None) -> Iterator[str]:
-    """What a run that ended with 0 lacks, has twice or has wrong."""
+    """Yield missing, doubled and wrong parts of a run that ended with 0."""
     try:
         lines = records(run)
     except (OSError, ValueError) as error:
@@ -83,12 +83,12 @@ def incomplete(run: Path, reference: Figures, per_class: str | None) -> Iterator
 
 
 def wrong_table(run: Path, per_class: str) -> bool:
-    """Whether the figures for each class, which no clock changes, are others, in any order."""
+    """Return whether the figures by class differ from the expected ones, in any order."""
     return sorted(_lines(run)) != sorted(per_class.splitlines())
 
 
 def other_figures(run: Path, per_class: str) -> bool:
-    """Whether any of the figures for each class is none of the undisturbed run."""
+    """Return whether a figure by class is not one of the undisturbed run."""
     return not set(_lines(run)) <= set(per_class.splitlines())
 
 
@@ -98,7 +98,7 @@ def _lines(run: Path) -> list[str]:
 
 
 def badly_told(output: str) -> Iterator[str]:
-    """Words that no user should meet."""
+    """Return words in an output that no user should see."""
     for words in BAD_WORDS:
         if words in output:
             at = output.index(words)
@@ -107,7 +107,7 @@ def badly_told(output: str) -> Iterator[str]:
 
 
 def left_behind(home: Home) -> Iterator[str]:
-    """Drafts and temporary files, and anything outside the folders that were named."""
+    """Yield temporary files, and files outside the given folders."""
     allowed = {"cache", "results", "tmp", "data", "photos.zip", "plugin.py", "mine.toml", "weights"}
     for path in sorted(home.root.iterdir()):
         if path.name not in allowed:

@@ -35,7 +35,7 @@ ORPHAN_SECONDS = 8.0  # in which whatever a command started has to end after it
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     words: tuple[str, ...]
     code: int  # negative: the signal that ended it
@@ -70,18 +70,18 @@ class Command:
         self._outcome: Outcome | None = None
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal to the command, unless it has ended."""
         if self._outcome is None:
             os.kill(self.pid, number)
 
     def running_after(self, seconds: float) -> bool:
-        """Wait until it is so old or has ended."""
+        """Wait until the command has run for the given time or has ended."""
         while self._poll() is None and time.monotonic() - self._begun < seconds:
             time.sleep(POLL_SECONDS)
         return self._outcome is None
 
     def wait(self, timeout: float) -> Outcome:
-        """Its outcome; one that takes longer is shown where it hangs, and killed."""
+        """Return the outcome; a command that hangs prints its stacks and is killed."""
         hung = self.running_after(timeout)
         if hung:
             self.kill(signal.SIGUSR1)  # it prints its stacks
@@ -109,17 +109,17 @@ class Command:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of whatever a child of this process leaves running."""
+    """Become the parent of processes that children of this process leave running."""
     ctypes.CDLL(None, use_errno=True).prctl(SUBREAPER, 1, 0, 0, 0)
 
 
 def end_with_parent() -> None:
-    """Be asked to end when the process that forked this one is gone."""
+    """Let this process receive a signal to end when its parent ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PARENT_DEATH, signal.SIGTERM, 0, 0, 0)
 
 
 def orphans() -> list[str]:
-    """Processes that run on after their command has ended; they are ended here."""
+    """Return the processes that outlive their command, and end them."""
     deadline = time.monotonic() + ORPHAN_SECONDS
     while left := _living():
         if time.monotonic() > deadline:
@@ -219,7 +219,7 @@ def _worker(
     kept: Sequence[int],
     injector: Injector | None,
 ) -> NoReturn:
-    """Do in this fork what `python -m bench.execution.worker` does."""
+    """Act in this fork as `python -m bench.execution.worker` does."""
     try:
         for number in range(3, 256):
             if number not in kept:

@@ -27,7 +27,7 @@ REFERENCE_TOLERANCE = {"float32": 0.01, "mixed_float16": 0.05, "mixed_bfloat16":
 
 ROUNDS = 4  # each with one turn per call; slow calls get more rounds until they have enough queries
 OVERTIME = 4  # a slow call may take so many times its seconds to reach its number of queries
-QUERIES_FOR_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # that a slow call gets in any case
+QUERIES_FOR_MEDIAN = SAMPLES_FOR_PERCENTILE[50]  # made in any case, however slow they are
 MAX_QUERIES = 4000
 STABLE_WINDOW = 5  # queries whose median is compared with that of the queries before
 STABLE_CHANGE = 0.05  # relative difference of the two medians below which a call is warm
@@ -35,7 +35,7 @@ WARMUP_SHARE = 0.5  # fraction of a call's seconds that its warm-up may take
 BATCH_SIZES = {"cpu": (1, 8, 32), "gpu": (1, 8, 32, 128, 512)}
 LARGE_BATCH_SHARE = 0.25  # seconds of each larger batch, as a fraction of those of batch 1
 LARGE_BATCH_QUERIES = 3
-LARGE_BATCH_OVERTIME = 3  # a larger batch is left out if it would take longer, in the same unit
+LARGE_BATCH_OVERTIME = 3  # a larger batch is left out if it takes so many times batch 1's seconds
 COLD_CACHE_BELOW = 0.1  # seconds of a query; cold caches do not matter for longer ones
 
 
@@ -241,7 +241,7 @@ def prepare_calls(
 def _extrapolate(known: Mapping[int, float], batch: int) -> float:
     """Estimate the seconds of a query from those of smaller batches, `known` by ascending size.
 
-    Time grows at most in proportion to the batch, on a GPU much less: the last two sizes tell.
+    Time grows at most in proportion to the batch, on a GPU much less, as the last two sizes show.
     """
     *smaller, (size, seconds) = known.items()
     estimates = [seconds * batch / size]
