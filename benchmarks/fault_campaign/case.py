@@ -116,7 +116,7 @@ def run_whole(
     injector: Injector | None = None,
     entry: Callable[[Sequence[str]], int] | None = None,
 ) -> Outcome:
-    """Run a command that is not disturbed, which has to do all."""
+    """Run an undisturbed command, which must complete the run."""
     outcome = Command(words, folder, injector=injector, entry=entry).wait(TIMEOUT)
     if outcome.code != OK:
         said = outcome.output[-SHOWN:]

@@ -1,4 +1,4 @@
-"""Zip archives that would write elsewhere, grow without bound, or are only odd."""
+"""Zip archives that would write to other folders, expand without bound, or are unusual."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = (
 
 
 def hostile_archive(path: Path, good: Path, rng: random.Random) -> str:
-    """Write one next to good images, or in their place; returns what it is."""
+    """Write a hostile archive with or without good images; return its description."""
     makings: dict[str, Callable[[], None]] = {
         "bomb": lambda: _bomb(path),
         "link": lambda: _special(path, good, stat.S_IFLNK),
@@ -101,7 +101,7 @@ def _prefixed(path: Path, good: Path) -> None:
 
 
 def _lying(path: Path, good: Path, rng: random.Random) -> None:
-    """The directory says another length than the member has."""
+    """Return an archive whose directory has a wrong length for a member."""
     buffer = io.BytesIO(good.read_bytes())
     data = bytearray(buffer.getvalue())
     at = data.find(b"PK\x01\x02")

@@ -1,4 +1,4 @@
-"""Files with an image's name that are none, or more than they seem."""
+"""Files with image suffixes that are no images, or have hidden costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMATS = {".jpg": "JPEG", ".tif": "TIFF", ".jp2": "JPEG2000"}
 
 
 def plant(folder: Path, stem: str, rng: random.Random) -> str:
-    """Put one such file into the folder; returns what it is."""
+    """Write such a file into the folder; return its description."""
     making = rng.choice(MAKINGS)
     suffix = rng.choice(SUFFIXES)
     path = folder / f"{stem}{suffix}"
@@ -28,7 +28,7 @@ def plant(folder: Path, stem: str, rng: random.Random) -> str:
 
 
 def _damaged(path: Path, rng: random.Random) -> str:
-    """A true image of that format with bytes changed."""
+    """Return a real image of a format with changed bytes."""
     data = bytearray(_image(path.suffix, rng))
     changes = rng.choice((1, 1, 3, 30))
     for _ in range(changes):
@@ -63,7 +63,7 @@ def _text(path: Path, rng: random.Random) -> str:
 
 
 def _huge(path: Path, rng: random.Random) -> str:
-    """A few hundred bytes that claim to be a very large picture."""
+    """Return a few hundred bytes that declare a very large image."""
     side = rng.choice((30_000, 100_000, 2**31 - 1))
     rows = zlib.compress(bytes(1000))
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
@@ -73,7 +73,7 @@ def _huge(path: Path, rng: random.Random) -> str:
 
 
 def _inflating(path: Path, rng: random.Random) -> str:
-    """A text chunk that inflates to 100 MB."""
+    """Return an image with a text chunk that inflates to 100 MB."""
     text = b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9)
     data = _image(".png", rng)
     path.write_bytes(data[:33] + _chunk(b"zTXt", text) + data[33:])
@@ -107,7 +107,7 @@ def _frames(path: Path, rng: random.Random) -> str:
 
 
 def _exif(path: Path, rng: random.Random) -> str:
-    """An orientation that is none, in a block that is cut off."""
+    """Return an image with an invalid orientation in a truncated EXIF block."""
     data = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = rng.choice((0, 3, 6, 9, 60_000))

@@ -1,4 +1,4 @@
-"""Names, plugins, protocols and words that a program may meet."""
+"""Unusual names, plugins, protocols and arguments."""
 
 from __future__ import annotations
 

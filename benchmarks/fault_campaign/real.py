@@ -1,4 +1,4 @@
-"""The command in a Python of its own, as a user gives it."""
+"""The command in a Python process of its own, as a user starts it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RealCommand:
         self.pid = self._process.pid
 
     def running_after(self, seconds: float) -> bool:
-        """Wait until it is so old or has ended."""
+        """Wait until the command has run for the given time or has ended."""
         try:
             self._process.wait(max(0.0, self._begun + seconds - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -50,7 +50,7 @@ class RealCommand:
         self._process.send_signal(number)
 
     def judge(self, case: Case, codes: Sequence[int]) -> int:
-        """Wait for its end; returns the exit code."""
+        """Wait for the end of the command, judge its output, and return the exit code."""
         hung = self.running_after(TIMEOUT)
         if hung:
             self._process.kill()
@@ -66,10 +66,10 @@ class RealCommand:
 
 
 def words(case: Case, *more: str) -> list[str]:
-    """A run with random weights: those of the home are none that a framework reads.
+    """Return the arguments of a run with random weights, as a framework cannot read the home's.
 
-    What is killed counts as out of memory, and would be trained in smaller steps, whose sums are
-    rounded otherwise.
+    It has `--no-retry`, as a killed trial counts as out of memory, and training in smaller steps
+    gives sums with other rounding.
     """
     given = case.home.run("--no-retry", *more)
     given[given.index("--weights") + 1] = "random"
@@ -77,7 +77,7 @@ def words(case: Case, *more: str) -> list[str]:
 
 
 def reference(case: Case) -> tuple[float, judging.Figures]:
-    """The seconds and the figures of an undisturbed run, made once."""
+    """Return the seconds and the figures of an undisturbed run, made once."""
     stage = case.stage
     if "trained" not in stage.seconds:
         begun = time.monotonic()

@@ -1,7 +1,7 @@
-"""Training and measuring without a framework: what a worker does to the disk, in milliseconds.
+"""Training and measuring without a framework: the disk accesses of a worker, in milliseconds.
 
-The answers depend on every pixel and on the seed, so damaged images cannot give the right ones.
-Everything around is the program's own: the worker and its pipe, the cache, the run's folder.
+Predictions depend on every pixel and on the seed, so damaged images cannot give the correct ones.
+Everything else is the program's own: the worker and its pipe, the cache, the run's folder.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CELLS = 8  # of an image, each way, whose means are its features
 
 
 def before_imports() -> None:
-    """Put these in the place of the modules that need a framework, in this process."""
+    """Replace the modules that need a framework by stand-ins in this process."""
     places: dict[str, dict[str, Any]] = {
         "bench.training.trial": {"run_trials": run_trials},
         "bench.inference.measuring.stage": {"measure": measure},
@@ -64,7 +64,7 @@ def before_imports() -> None:
 
 
 def after_imports() -> None:
-    """Leave out what takes long and is not the point: drawing, and measuring this machine."""
+    """Disable slow steps without importance here: drawing, and measuring this machine."""
     from bench.execution import preparing
     from bench.reports import figures
 
@@ -75,7 +75,7 @@ def after_imports() -> None:
 
 
 def run_trials(job: Job, listener: Listener, imports: ImportTime) -> None:
-    """In the place of `bench.training.trial.run_trials`."""
+    """Replacement of `bench.training.trial.run_trials`."""
     store = Store(Path(job.store), job.store_limit_bytes)
     try:
         _run_trials(job, listener, imports, store)
@@ -97,7 +97,7 @@ def _run_trials(job: Job, listener: Listener, imports: ImportTime, store: Store)
 
 
 def measure(job: Job, listener: Listener, alone: object = None) -> None:
-    """In the place of `bench.inference.measuring.stage.measure`."""
+    """Replacement of `bench.inference.measuring.stage.measure`."""
     folder, store = Path(job.folder), Store(Path(job.store), job.store_limit_bytes)
     run = read_run(folder)
     asked = {trial.key for trial in job.trials}

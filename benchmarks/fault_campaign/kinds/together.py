@@ -68,7 +68,7 @@ def report_during_a_run(case: Case) -> None:
 
 @kind(state="warm")
 def fresh_twice(case: Case) -> None:
-    """Both move the earlier run aside; it is there once, and the new one too."""
+    """Run two commands with `--fresh`; the earlier run must exist once, and the new one too."""
     commands = [case.start(case.home.run("--fresh")) for _ in range(2)]
     ends = [case.finish(command, (OK, ERROR)).code for command in commands]
     if OK not in ends:
