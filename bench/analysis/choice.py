@@ -175,7 +175,7 @@ def _candidate(
         low=None if accuracy is None else accuracy.low,
         high=None if accuracy is None else accuracy.high,
         latency_ms=None if timed is None else timed.latency_p50_ms,
-        size_mb=_number(row["size_mb"]) if converted is None else converted.artefact_mb,
+        size_mb=_float_or_none(row["size_mb"]) if converted is None else converted.artefact_mb,
         seed=seed,
         keras_accuracy=None if seed is None else _keras_accuracy(findings, label, seed),
     )
@@ -185,7 +185,7 @@ def _candidate(
 def _keras_accuracy(findings: Findings, label: str, seed: int) -> float | None:
     trials = findings.trials
     of_seed = trials[(trials["label"] == label) & (trials["seed"] == seed)]
-    return _number(of_seed["accuracy"].iloc[0])
+    return _float_or_none(of_seed["accuracy"].iloc[0])
 
 
 def _refusals(
@@ -205,16 +205,18 @@ def _refusals(
         return [Refusal("it has no test predictions to compare with the others'")]
     found: list[Refusal] = []
     if limits.max_latency_ms is not None:
-        found += _above("latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds)
+        found += _check_maximum(
+            "latency", candidate.latency_ms, limits.max_latency_ms, fmt.milliseconds
+        )
     if limits.max_mb is not None:
-        found += _above("size", candidate.size_mb, limits.max_mb, fmt.megabytes)
+        found += _check_maximum("size", candidate.size_mb, limits.max_mb, fmt.megabytes)
     if limits.min_accuracy is not None and candidate.accuracy < limits.min_accuracy:
         short = f"{fmt.percent(candidate.accuracy)} accuracy, {fmt.percent(limits.min_accuracy)}"
         found.append(Refusal(f"{short} is required", "accuracy"))
     return found
 
 
-def _above(limit: Limit, value: float | None, most: float, show: fmt.Show) -> list[Refusal]:
+def _check_maximum(limit: Limit, value: float | None, most: float, show: fmt.Show) -> list[Refusal]:
     if value is None:
         return [Refusal(f"its {limit} was not measured")]
     if value <= most:
@@ -249,5 +251,5 @@ def _accuracy(candidate: Candidate) -> float:
     return candidate.accuracy
 
 
-def _number(value: float) -> float | None:
+def _float_or_none(value: float) -> float | None:
     return None if pd.isna(value) else float(value)

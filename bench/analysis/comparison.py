@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import format as fmt
-from bench.analysis.facts import skipped
+from bench.analysis.facts import skipped_backbones
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.metrics.classification import Counts, Floats, labels_and_probabilities
@@ -167,7 +167,7 @@ def _label_in_other_run(row: pd.Series, rows: Mapping[str, pd.Series]) -> str:
 
 
 def _why_absent(findings: Findings, row: pd.Series) -> str:
-    left_out = dict(skipped(findings))
+    left_out = dict(skipped_backbones(findings))
     sized = at_size(row["backbone"], row["input_size"])
     why = left_out.get(row["backbone"], left_out.get(sized))
     return (

@@ -13,7 +13,7 @@ from bench.analysis import format as fmt
 from bench.analysis.environments import flatten
 from bench.analysis.escape import shorten
 from bench.analysis.findings import Findings
-from bench.analysis.format import counted
+from bench.analysis.format import quantity
 from bench.protocol import Phase
 from bench.storage.run_folder import RunProtocol
 from bench.training.accounting import SHARED
@@ -67,7 +67,7 @@ def failures(findings: Findings) -> list[Fact]:
     return found
 
 
-def skipped(findings: Findings) -> list[Fact]:
+def skipped_backbones(findings: Findings) -> list[Fact]:
     """Return the backbones that the plan left out before training, and why."""
     return [(item.backbone, item.reason) for item in findings.run.meta.skipped]
 
@@ -118,7 +118,7 @@ def _dataset(findings: Findings) -> str:
 
 def _images(findings: Findings) -> str:
     dataset = findings.run.dataset
-    counts = fmt.divided({name: len(split) for name, split in dataset.splits.items()})
+    counts = fmt.split_counts({name: len(split) for name, split in dataset.splits.items()})
     names = fmt.first([shorten(name, 30) for name in dataset.classes], 6)
     return f"{counts}; {len(dataset.classes):,} classes: {names}"
 
@@ -133,7 +133,7 @@ def _protocol(protocol: RunProtocol) -> str:
 def _phase(phase: Phase) -> str:
     frozen = phase.unfreeze.kind == "none"
     parts = [
-        counted(phase.epochs, "epoch"),
+        quantity(phase.epochs, "epoch"),
         f"{phase.optimizer} {phase.learning_rate:g}",
         "backbone frozen" if frozen else f"{phase.unfreeze} unfrozen",
     ]
@@ -187,7 +187,7 @@ def _machine(findings: Findings) -> str:
     parts = [
         about.get("processor", ""),
         f"{about['cores']} cores" if "cores" in about and not threads else "",
-        f"limited to {counted(threads, 'thread')}" if threads else "",
+        f"limited to {quantity(threads, 'thread')}" if threads else "",
         about.get("device name") or about.get("device kind", ""),
         *(f"{n} {about[f'versions {n}']}" for n in PACKAGES if f"versions {n}" in about),
     ]

@@ -140,12 +140,12 @@ def count(value: float) -> str:
     return f"{significant(value / 1e6)} M"
 
 
-def counted(number: int, noun: str) -> str:
+def quantity(number: int, noun: str) -> str:
     """Format a number of things: 1 trial, 2 trials, 1,200 images."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def divided(images: Mapping[SplitName, int]) -> str:
+def split_counts(images: Mapping[SplitName, int]) -> str:
     """Format the number of images of each split: 1,200 train / 60 validation / 60 test."""
     return " / ".join(f"{images[split]:,} {split}" for split in SPLITS if split in images)
 

@@ -50,7 +50,7 @@ def trial_table(scores: Sequence[Score]) -> pd.DataFrame:
     table = pd.DataFrame([_facts(one) for one in scores], columns=given)
     table = table.join(pd.DataFrame(figures, columns=metrics))
     others = [name for name in metrics if name not in FIRST_COLUMNS]
-    return _ranked(table.reindex(columns=[*FIRST_COLUMNS, *others, *LAST_COLUMNS]), scores)
+    return _rank_rows(table.reindex(columns=[*FIRST_COLUMNS, *others, *LAST_COLUMNS]), scores)
 
 
 def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def backbone_table(trials: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFram
     figures = [*METRICS.names, *(f"{name}_std" for name in _with_spread())]
     first = ["label", "backbone", "status", "weights", "input_size", "seeds", "failed", "rank"]
     table = pd.DataFrame(rows, columns=[*first, *figures, "reason"])
-    return _ranked(table.astype(dict.fromkeys(METRICS.names, "float64")), scores)
+    return _rank_rows(table.astype(dict.fromkeys(METRICS.names, "float64")), scores)
 
 
 def _facts(score: Score) -> Cells:
@@ -111,7 +111,7 @@ def _mean_row(group: pd.DataFrame, correct: Mapping[str, NDArray[np.bool_]]) -> 
     return row
 
 
-def untrained(table: pd.DataFrame) -> pd.Series[bool]:
+def is_random_init(table: pd.DataFrame) -> pd.Series[bool]:
     """Return which rows finished with random weights, and so have times and sizes only."""
     return (table["status"] == "ok") & (table["weights"] == RANDOM_INIT)
 
@@ -120,7 +120,7 @@ def _with_spread() -> list[str]:
     return [metric.name for metric in METRICS if metric.better != "neither"]
 
 
-def _ranked(table: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
+def _rank_rows(table: pd.DataFrame, scores: Sequence[Score]) -> pd.DataFrame:
     """Order the rows, and rank those that may be ranked; none if the trials are not comparable."""
     last = [table["status"] != "ok", table["weights"] == RANDOM_INIT, table["accuracy"].isna()]
     group = np.select(last, [3, 1, 2], 0)

@@ -223,7 +223,7 @@ def _reservations(verdict: Verdict) -> Iterator[str]:
             names.append(f"{more} more")
         yield f"Undecided: {', '.join(names)}; {_what_would_decide(verdict, undecided)}."
     if worse := verdict.placed("worse"):
-        yield f"Worse: {listed(worse)}."
+        yield f"Worse: {join_names(worse)}."
     if len(verdict.seeds) == 1:
         yield "One seed: this compares the trained networks, not the backbones."
 
@@ -234,7 +234,7 @@ def _advice(verdict: Verdict, least: Cheapest | None, least_of_all: Cheapest | N
         return f"Take {verdict.best}, also the cheapest ({least_of_all.cost})."
     if not within:
         return f"Take {verdict.best}: no cheaper one is shown to be within {margin}."
-    text = f"Within {margin} of it: {listed(within)};"
+    text = f"Within {margin} of it: {join_names(within)};"
     if least is None:
         return f"{text} take {verdict.best}, because no cost is known of all of them."
     if least.label == verdict.best:
@@ -296,7 +296,7 @@ def place_text(standing: Standing, margin: float) -> str:
     return f"within {fmt.points(margin)}" if standing.place == "within" else standing.place
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join names with commas and "and"; those beyond `MAX_NAMED` are counted."""
     shown = list(names[:MAX_NAMED])
     if (more := len(names) - MAX_NAMED) > 0:

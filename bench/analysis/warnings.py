@@ -13,7 +13,7 @@ from enum import Enum
 from bench.analysis import facts
 from bench.analysis.cost import timing_drift
 from bench.analysis.findings import Findings
-from bench.analysis.format import counted, seeds
+from bench.analysis.format import quantity, seeds
 from bench.analysis.scores import without_random_init
 from bench.analysis.statistics.timing import MAX_DRIFT, drift
 from bench.data.audit.result import outcome_text
@@ -85,18 +85,18 @@ def cautions(findings: Findings) -> Iterator[Caution]:
             f"{record.trial.title}, failed when it was trained again; its earlier record is "
             f"shown: {record.reason}",
         )
-    for who, why in facts.skipped(findings):
+    for who, why in facts.skipped_backbones(findings):
         yield Caution(Cause.SKIPPED, f"{who} was skipped: {why}")
     for why in run.meta.broken_plugins:
         yield Caution(Cause.PLUGIN, f"Not loaded: {why}")
     if count := len(run.dataset.excluded):
-        yield Caution(Cause.EXCLUDED, f"{counted(count, 'image')} could not be used")
+        yield Caution(Cause.EXCLUDED, f"{quantity(count, 'image')} could not be used")
     if findings.audit is not None and (leak := outcome_text(findings.audit)):
         yield Caution(Cause.LEAK, leak)
     yield from _best_at_last_epoch(findings)
     yield from _rate_decides(findings)
     if failed := sum(record.status == "failed" for record in run.subset_records):
-        what = f"{counted(failed, 'trial')} on fewer training images failed"
+        what = f"{quantity(failed, 'trial')} on fewer training images failed"
         yield Caution(Cause.SMALLER_FAILED, what)
     yield from latency_cautions(findings.records)
     if fields := findings.environment_differences:

@@ -108,7 +108,7 @@ class NotebookDisplay:
                 for skipped in plan.skipped:
                     self._lines.append(f"skipped {skipped.backbone}: {skipped.reason}")
                 self._lines.append(
-                    f"{len(untrained)} of {fmt.counted(len(plan.trials), 'trial')} to do"
+                    f"{len(untrained)} of {fmt.quantity(len(plan.trials), 'trial')} to do"
                 )
             case StageProgress():
                 self._now = event.text

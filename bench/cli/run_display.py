@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from bench.analysis.format import counted, divided, duration, estimate
+from bench.analysis.format import duration, estimate, quantity, split_counts
 from bench.cli.display import Display
 from bench.data.audit.result import NO_LEAK, KeptAudit, other_findings, outcome_text
 from bench.execution.progress import RunEvent, RunPreview
@@ -106,7 +106,7 @@ class RunDisplay:
         """Print the plan: images, protocol, backbones, estimated time and the run's folder."""
         plan, schedule, waiting = planned.plan, planned.schedule, planned.untrained
         protocol, dataset = plan.protocol, plan.dataset
-        counts = divided({name: len(split) for name, split in dataset.splits.items()})
+        counts = split_counts({name: len(split) for name, split in dataset.splits.items()})
         self.print(f"images    {counts}, {len(dataset.classes)} classes")
         self._excluded(dataset)
         self.print(f"protocol  {protocol.name}: {protocol.summary}")
@@ -120,7 +120,7 @@ class RunDisplay:
         if schedule.known:
             total = estimate(schedule.total)
             about = f"about {total} on this CPU, with measuring and reports"
-        self.print(f"run       {planned.folder}, {counted(len(waiting), 'trial')} to do, {about}")
+        self.print(f"run       {planned.folder}, {quantity(len(waiting), 'trial')} to do, {about}")
         if not planned.decoded:
             text = (
                 "audit     not known before the images are decoded, nor are the unusable images "
@@ -129,7 +129,7 @@ class RunDisplay:
             self.print(text, "dim")
         self._audit(planned.audit)
         if planned.unmeasured:
-            self.print(f"measure   {counted(len(planned.unmeasured), 'trained trial')}")
+            self.print(f"measure   {quantity(len(planned.unmeasured), 'trained trial')}")
 
     def _audit(self, kept: KeptAudit | None) -> None:
         """Print one line on leaks, and one on all other findings of the audit."""
@@ -144,7 +144,7 @@ class RunDisplay:
         for note in dataset.notes:
             self.print(f"note      {note}")
         if dataset.excluded:
-            count = counted(len(dataset.excluded), "unusable image")
+            count = quantity(len(dataset.excluded), "unusable image")
             hint = "" if self._verbose else "; -v and the report list them"
             self.print(f"left out  {count}{hint}", "yellow")
         if self._verbose:

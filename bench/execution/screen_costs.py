@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.analysis.format import counted, estimate
+from bench.analysis.format import estimate, quantity
 from bench.analysis.screening import MIN_KEPT, count_affordable
 from bench.execution.estimate import STARTUP_SECONDS, UNKNOWN_COST
 from bench.execution.preparing import Preparation
@@ -61,7 +61,7 @@ class ScreeningCosts:
         plan, final = self.plan, sorted(self.by_round[FINAL].values())
         train = len(plan.dataset.splits["train"])
         took = {name: estimate(sum(each.values())) for name, each in self.by_round.items()}
-        many = counted(len(final), "backbone")
+        many = quantity(len(final), "backbone")
         lines = [
             f"probes: {many} on {self.sample:,} of {train:,} training images, {took['probes']}"
         ]

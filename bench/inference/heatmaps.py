@@ -22,7 +22,7 @@ from PIL import Image
 
 from bench.analysis.escape import file_names
 from bench.analysis.explanations import COLOURS, OPACITY, normalise_heatmap
-from bench.analysis.format import counted, milliseconds
+from bench.analysis.format import milliseconds, quantity
 from bench.data.decode import Pixels
 from bench.errors import UsageError
 from bench.models.backends.base import Array
@@ -102,7 +102,7 @@ class Overlays:
     def summary(self) -> str:
         """Return a sentence with the number of overlays, their folder and the time per image."""
         each = milliseconds(1000 * self.seconds / max(1, len(self.files)))
-        return f"{counted(len(self.files), 'heatmap')} in {self.folder}, {each} each"
+        return f"{quantity(len(self.files), 'heatmap')} in {self.folder}, {each} each"
 
 
 def overlay(pixels: Pixels, heatmap: Array) -> Image.Image:

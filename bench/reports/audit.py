@@ -45,7 +45,7 @@ COUNTS = (
 def alone(kept: KeptAudit) -> Section:
     """Return the section of an audit without a run; it lists the unusable images, too."""
     found = kept.audit
-    title = f"{found.dataset}: {fmt.divided(found.images)}, {len(found.classes)} classes"
+    title = f"{found.dataset}: {fmt.split_counts(found.images)}, {len(found.classes)} classes"
     unusable = [(image.id, image.reason) for image in found.excluded]
     section = of_audit(kept, title)
     excluded = limited_notes(unusable, MAX_NAMED, WHERE, "Unusable images")
@@ -98,7 +98,7 @@ def _counts(kept: KeptAudit) -> Table:
     cached = ", because its findings were cached" if kept.seconds < CACHED_SECONDS else ""
     about = (
         f"Among {sum(found.images.values()):,} images, perceptual hashes (pHash and dHash, also "
-        f"mirrored) found {fmt.counted(found.compared, 'similar pair')}, which were aligned and "
+        f"mirrored) found {fmt.quantity(found.compared, 'similar pair')}, which were aligned and "
         f"compared in detail. The audit took {fmt.duration(kept.seconds)}{cached}."
     )
     return Table("Copies found", COUNTS, (*rows, labels), about=about)

@@ -144,4 +144,4 @@ def test_seeds(numbers: list[int], text: str) -> None:
 
 def test_splits_are_in_their_order_whatever_a_file_s_is() -> None:
     images = {"test": 60, "train": 1200, "validation": 6}
-    assert fmt.divided(images) == "1,200 train / 6 validation / 60 test"  # type: ignore[arg-type]
+    assert fmt.split_counts(images) == "1,200 train / 6 validation / 60 test"  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.analysis.format import counted
+from bench.analysis.format import quantity
 from bench.errors import CheckError
 from bench.execution.check.subject import (
     HEAD_PHASE,
@@ -162,7 +162,7 @@ def check_unfreeze(subject: Subject) -> str:
             f"training the last stage did not change {quote_names(sorted(expected - changed))}: no "
             f"gradient reaches it. Remove layers that have no effect on the output."
         )
-    return f"{counted(len(changed), 'layer')} changed, {len(norms)} BatchNorm kept"
+    return f"{quantity(len(changed), 'layer')} changed, {len(norms)} BatchNorm kept"
 
 
 def _train(subject: Subject, phase: Phase, tail: Tail, inputs: Array) -> None:

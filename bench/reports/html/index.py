@@ -111,7 +111,9 @@ def _counted(runs: Sequence[Past]) -> str:
     if not runs:
         return "No runs yet."
     datasets = len({run.meta.dataset.fingerprint or run.name for run in runs if run.entries})
-    return f"{fmt.counted(len(runs), 'run')} on {fmt.counted(datasets, 'data set')}, newest first."
+    return (
+        f"{fmt.quantity(len(runs), 'run')} on {fmt.quantity(datasets, 'data set')}, newest first."
+    )
 
 
 def _runs(results: Path) -> Iterator[Past]:
@@ -209,7 +211,7 @@ def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
             axes = Axis("run, oldest to newest", whole=True), Axis("accuracy", percent=True)
             blocks.insert(0, Chart(f"history_{number}", "Accuracy", (Panel(*axes, layers),)))
         name = group[0].meta.dataset.name or "unknown"
-        about = f"Content hash {fingerprint[:8]}, {fmt.counted(len(group), 'run')}."
+        about = f"Content hash {fingerprint[:8]}, {fmt.quantity(len(group), 'run')}."
         yield Section(f"history_{number}", f"History on {name}", about, blocks)
 
 

@@ -6,7 +6,7 @@ from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.format import signed_points as points
 from bench.analysis.statistics.pairwise import LEVEL
-from bench.analysis.verdict import Pair, Verdict, listed
+from bench.analysis.verdict import Pair, Verdict, join_names
 from bench.reports.blocks import Column, Range, Section, Table, Value, limited_table, text_columns
 from bench.reports.charts import Axis, Chart, Mark, difference_panel
 
@@ -49,9 +49,9 @@ def worse_but_tied(verdict: Verdict) -> str:
     if not names or others == pairs:
         return ""
     return (
-        f" Worse, but without a significant difference: {listed(names)}. The verdict is corrected "
-        f"for the {others} comparisons with the best, but ties and pairwise significance for all "
-        f"{pairs} pairs, which is stricter."
+        f" Worse, but without a significant difference: {join_names(names)}. The verdict is "
+        f"corrected for the {others} comparisons with the best, but ties and pairwise significance "
+        f"for all {pairs} pairs, which is stricter."
     )
 
 

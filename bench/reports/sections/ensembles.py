@@ -91,11 +91,11 @@ def _about(found: Ensembles, seeds: int) -> str:
     each = "of the same seed" if seeds > 1 else "of one seed"
     return (
         f"An ensemble averages the class probabilities of networks {each}, with equal weights. Of "
-        f"{fmt.counted(count, 'ensemble')} (all pairs, and up to {MAX_MEMBERS} members, each added "
-        f"because it lowers the validation loss most), only the one with the lowest validation "
-        f"loss is judged: the best of many on the test images would be best by chance. The lead is "
-        f"over {found.best_single.label}, the best on the test images, which favours it. Latencies "
-        f"are summed, as if the members ran one after the other."
+        f"{fmt.quantity(count, 'ensemble')} (all pairs, and up to {MAX_MEMBERS} members, each "
+        f"added because it lowers the validation loss most), only the one with the lowest "
+        f"validation loss is judged: the best of many on the test images would be best by chance. "
+        f"The lead is over {found.best_single.label}, the best on the test images, which favours "
+        f"it. Latencies are summed, as if the members ran one after the other."
     )
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.metrics.base import METRICS, Kind, Metric
-from bench.analysis.table import untrained
+from bench.analysis.table import is_random_init
 from bench.reports.blocks import (
     Absent,
     Block,
@@ -68,7 +68,7 @@ def section(findings: Findings) -> Section:
         return Section("leaderboard", "Results", "No trial finished.", brief=True)
     ranked = table(findings)
     blocks: list[Block] = [ranked] if ranked.rows else []
-    times_only = findings.table[untrained(findings.table)]
+    times_only = findings.table[is_random_init(findings.table)]
     if len(times_only):
         metrics = [metric for metric in _ranked_metrics() if metric.kind != "answers"]
         blocks.append(_table(TIMES_ONLY, findings, times_only, metrics))
@@ -82,7 +82,7 @@ def section(findings: Findings) -> Section:
 def table(findings: Findings) -> Table:
     """Return the ranked table: a row for each backbone, or each trial where trials must not be
     averaged, without those that have random weights."""
-    frame = findings.table[~untrained(findings.table)]
+    frame = findings.table[~is_random_init(findings.table)]
     title = "Backbones, ranked by test accuracy"
     standing = [c for c in STANDING if _known(frame, "p_first") and _known(frame, c.name)]
     found = _table(title, findings, frame, _ranked_metrics(), standing, ranked=True)

@@ -15,7 +15,7 @@ def section(findings: Findings) -> Section | None:
     images = [(image.id, image.reason) for image in findings.run.dataset.excluded]
     groups = (
         ("Failed", facts.failures(findings), "records.jsonl"),
-        ("Skipped before training", facts.skipped(findings), "run.json"),
+        ("Skipped before training", facts.skipped_backbones(findings), "run.json"),
         ("Unusable images", images, "dataset.json"),
     )
     notes = [

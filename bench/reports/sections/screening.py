@@ -74,7 +74,7 @@ def _statement(found: Screening) -> Statement:
     left = found.rounds[-1].remaining
     spent = sum(each.seconds for each in found.rounds)
     sentence = (
-        f"{len(left)} of {fmt.counted(count, 'backbone')} were run in full. Choosing them took "
+        f"{len(left)} of {fmt.quantity(count, 'backbone')} were run in full. Choosing them took "
         f"{fmt.duration(spent)}; running all was estimated at {fmt.estimate(found.whole_seconds)}."
     )
     chance = found.dropped_best

@@ -13,7 +13,7 @@ from bench.analysis.findings import Findings
 from bench.analysis.format import Show
 from bench.analysis.metrics.base import METRICS
 from bench.analysis.scores import without_random_init
-from bench.analysis.table import untrained
+from bench.analysis.table import is_random_init
 from bench.reports.blocks import Section
 from bench.reports.charts import Axis, Chart, Layer, Line, Mark, Panel, Points
 from bench.types import RANDOM_INIT
@@ -50,7 +50,7 @@ Rows = Mapping[str, "pd.Series[Any]"]
 def section(findings: Findings) -> Section | None:
     """Return a chart for each cost that was measured."""
     table = findings.backbones
-    table = table[table["accuracy"].notna() | untrained(table)]
+    table = table[table["accuracy"].notna() | is_random_init(table)]
     rows = {row["label"]: row for _, row in table.iterrows()}
     panels = tuple(_panel(findings, rows, *cost) for cost in COSTS if table[cost[0]].notna().any())
     if not panels:
