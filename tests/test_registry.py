@@ -1,4 +1,4 @@
-"""Registries and plugins: good errors, and one broken plugin takes nothing with it."""
+"""Registries and plugins: messages, and a broken plugin that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_file_and_a_folder_of_plugins(tmp_path: Path) -> None:
     assert load_plugins([tmp_path / "good.py"]) == []  # the same file again: not twice
 
 
-def test_plugins_that_break_are_all_named_at_their_own_line(tmp_path: Path) -> None:
+def test_all_broken_plugins_are_reported_with_their_lines(tmp_path: Path) -> None:
     (tmp_path / "a_bad.py").write_text(
         GOOD.replace("plugged", "half") + "\nimport no_such_module\n"
     )
@@ -113,7 +113,7 @@ def test_a_declaration_of_another_type_is_refused(tmp_path: Path, given: str, sa
 
 
 @pytest.mark.parametrize("name", ["", "a,b", " a", "a\n"])
-def test_a_name_that_cannot_be_asked_for_is_refused(name: str) -> None:
+def test_a_name_that_cannot_be_given_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="name must be text without commas"):
         Backbone(name, "a:b", "a:c", 32)
 
@@ -142,7 +142,7 @@ def test_a_broken_plugin_leaves_nothing_in_any_registry(tmp_path: Path) -> None:
     assert "plugged" not in BACKBONES
 
 
-def test_what_a_broken_plugin_is_the_first_to_import_stays(tmp_path: Path) -> None:
+def test_modules_of_bench_first_imported_by_a_broken_plugin_stay(tmp_path: Path) -> None:
     """Metrics are registered when their modules are imported, which is once in a process."""
     plugin = tmp_path / "plugin.py"
     plugin.write_text("import bench.analysis.metrics\n1 / 0\n")
@@ -172,7 +172,7 @@ def test_what_a_broken_plugin_is_the_first_to_import_stays(tmp_path: Path) -> No
         ["export", "r", "tiny"],
     ],
 )
-def test_no_command_goes_on_without_a_plugin_that_was_named(
+def test_a_named_plugin_that_fails_ends_the_command(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "clash.py").write_text(GOOD + "BACKBONES.add(BACKBONES['plugged'])\n")
@@ -185,7 +185,7 @@ def test_no_command_goes_on_without_a_plugin_that_was_named(
     assert told.out == ""
 
 
-def test_of_many_names_only_the_nearest_are_told() -> None:
+def test_of_many_names_only_similar_ones_are_listed() -> None:
     many: Registry[Thing] = Registry("thing", listed_by="`list`")
     for number in range(20):
         many.add(Thing(f"net-b{number}"))

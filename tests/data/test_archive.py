@@ -1,4 +1,4 @@
-"""Zip archives: the good ones are read once, the bad ones write nothing."""
+"""Zip archives: valid ones are extracted once, suspicious ones write nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def listed(path: Path, store: Store) -> None:
 
 @pytest.fixture
 def members(tmp_path: Path, tree: Tree) -> dict[str, bytes]:
-    """Two classes of four images, wrapped in a folder as archives tend to be."""
+    """Return two classes of four images, wrapped in a folder as in many archives."""
     root = tree(tmp_path / "source", {"pets/cats": 4, "pets/dogs": 4})
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.png")}
 
@@ -66,7 +66,7 @@ def test_an_archive_is_extracted_once_and_read_as_its_folder(
     assert steps == []
 
 
-def test_where_nothing_is_written_it_is_listed_by_its_names(
+def test_a_dry_run_lists_the_archive_by_its_names(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
     """The same listing as after the extraction."""
@@ -160,7 +160,7 @@ def test_encrypted_archives_are_refused(
     assert_nothing_written(store)
 
 
-def test_archives_that_grow_beyond_reason_are_refused(
+def test_archives_that_unpack_to_too_much_are_refused(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "bomb.zip"
@@ -204,7 +204,7 @@ def test_damaged_archives_are_refused(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "more", "a link", "all", "a file"])
-def test_what_was_extracted_must_be_whole(
+def test_incomplete_extractions_are_repeated(
     tmp_path: Path, store: Store, members: dict[str, bytes], damage: str
 ) -> None:
     path = zipped(tmp_path / "pets.zip", members)
@@ -236,7 +236,7 @@ def test_what_was_extracted_must_be_whole(
 
 
 @pytest.mark.parametrize("how", ["altered", "gone since it was listed"])
-def test_a_file_that_is_not_what_was_extracted_is_read_from_the_archive(
+def test_a_file_changed_since_extraction_is_read_from_the_archive(
     tmp_path: Path, store: Store, members: dict[str, bytes], how: str
 ) -> None:
     path = zipped(tmp_path / "pets.zip", members)
@@ -251,7 +251,7 @@ def test_a_file_that_is_not_what_was_extracted_is_read_from_the_archive(
     assert prepare(listing, [4], store=store) == before
 
 
-def test_what_an_earlier_version_extracted_is_extracted_anew(
+def test_an_extraction_of_an_earlier_version_is_repeated(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
     path = zipped(tmp_path / "pets.zip", members)
@@ -262,7 +262,7 @@ def test_what_an_earlier_version_extracted_is_extracted_anew(
     assert manifest.exists()
 
 
-def test_what_a_run_reads_is_not_cleared(
+def test_an_archive_in_use_is_not_cleared(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
     listed(zipped(tmp_path / "pets.zip", members), store)
@@ -273,7 +273,7 @@ def test_what_a_run_reads_is_not_cleared(
     assert cleared.freed > sum(map(len, members.values()))
 
 
-def test_folders_nested_without_end_are_refused(
+def test_too_deeply_nested_folders_are_refused(
     tmp_path: Path, store: Store, members: dict[str, bytes]
 ) -> None:
     path = zipped(tmp_path / "deep.zip", {**members, "a/" * 1500 + "b.png": b"x"})
@@ -282,7 +282,9 @@ def test_folders_nested_without_end_are_refused(
     assert_nothing_written(store)
 
 
-def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path, members: dict[str, bytes]) -> None:
+def test_a_cache_that_cannot_be_created_is_an_error(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
     (tmp_path / "file").touch()
     store = Store(tmp_path / "file" / "cache")
     with pytest.raises(DatasetError, match=r"cannot be extracted: the cache .*Not a directory"):

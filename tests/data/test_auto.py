@@ -1,4 +1,4 @@
-"""What `auto` becomes, and that it says why. The photographs are played by a tiny set."""
+"""The data set that `auto` chooses, and its reason. A tiny data set replaces the photographs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 
 class FewPhotographs(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
-    """40 images of 2 classes; or, where `away` is set, none that could be had."""
+    """40 images of 2 classes; if `away` is set, they are not available."""
 
     VERSION = tfds.core.Version("1.0.0")
     url_infos: dict[str, None] = {}  # noqa: RUF012
@@ -55,7 +55,7 @@ def sizes(listing: Listing) -> list[int]:
     return [len(listing.splits[split]) for split in SPLITS]
 
 
-def test_photographs_that_are_prepared_in_a_balanced_subset(store: Store, prepared: Path) -> None:
+def test_prepared_photographs_give_a_balanced_subset(store: Store, prepared: Path) -> None:
     first = chosen(store, prepared)
     assert "auto: it could be downloaded; no GPU, so 10 / 4 / 2 images of it" in first.description
     listing = chosen(store, prepared)
@@ -65,7 +65,7 @@ def test_photographs_that_are_prepared_in_a_balanced_subset(store: Store, prepar
     assert [image.label for image in listing.splits["train"]].count(0) == 5
 
 
-def test_all_of_them_with_a_gpu(
+def test_with_a_gpu_all_photographs_are_used(
     store: Store, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auto, "has_gpu", lambda: True)
@@ -74,7 +74,7 @@ def test_all_of_them_with_a_gpu(
     assert listing.description.endswith("(auto: it could be downloaded)")
 
 
-def test_where_nothing_is_written_nothing_is_prepared(store: Store, prepared: Path) -> None:
+def test_a_dry_run_prepares_nothing(store: Store, prepared: Path) -> None:
     reader = Store(store.root, read_only=True)
     with pytest.raises(DatasetError, match=r"not prepared in .*a dry run prepares nothing"):
         chosen(reader, prepared)
@@ -82,7 +82,7 @@ def test_where_nothing_is_written_nothing_is_prepared(store: Store, prepared: Pa
     assert not store.root.exists()
 
 
-def test_the_demo_where_no_host_answers(
+def test_the_demo_is_used_if_no_host_responds(
     store: Store, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FewPhotographs, "url_infos", {"http://nowhere.invalid/a.zip": None})
@@ -91,7 +91,7 @@ def test_the_demo_where_no_host_answers(
     assert "tfds:few_photographs is not prepared here and its host" in listing.description
 
 
-def test_the_demo_where_the_download_breaks(
+def test_the_demo_is_used_if_the_download_fails(
     store: Store, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: object) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What is said about a data set that is too small or too uneven."""
+"""Warnings about data sets that are too small or too uneven."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cautions(listing: Listing) -> tuple[str, ...]:
     return undecoded_dataset(listing).notes
 
 
-def test_nothing_to_say() -> None:
+def test_enough_images_give_no_warning() -> None:
     assert cautions(replace(list_demo(), notes=())) == ()
     assert cautions(make_listing((99, 10), 100)) == ()
 

@@ -1,4 +1,4 @@
-"""Every kind of image file: the right pixels, or a refusal with its reason."""
+"""Every kind of image file: the correct pixels, or an error with the reason."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_first_frame_of_an_animation() -> None:
     assert pixel(data) == list(RED)
 
 
-def test_wrong_extension_does_not_matter_since_only_content_is_looked_at() -> None:
+def test_a_wrong_extension_does_not_affect_decoding() -> None:
     assert pixel(encoded(Image.new("RGB", (4, 4), RED), "GIF")) == list(RED)
 
 
@@ -212,7 +212,7 @@ def test_decompression_bombs_are_refused_and_pillow_is_left_as_it_was(height: in
 
 
 @pytest.mark.parametrize(("kind", "name"), [(ImageFile, "load"), (Image.Image, "resize")])
-def test_a_lack_of_memory_is_no_fault_of_the_image(
+def test_a_lack_of_memory_is_not_an_unusable_image(
     monkeypatch: pytest.MonkeyPatch, kind: type, name: str
 ) -> None:
     def fail(self: Image.Image, *args: Any) -> None:
@@ -224,7 +224,7 @@ def test_a_lack_of_memory_is_no_fault_of_the_image(
         decode(data, [4])
 
 
-def test_warnings_of_pillow_are_hushed_only_inside() -> None:
+def test_warnings_of_pillow_are_suppressed_only_inside() -> None:
     def warn() -> None:
         warnings.warn_explicit("odd EXIF", UserWarning, "x.py", 1, module="PIL.TiffImagePlugin")
 
@@ -237,6 +237,6 @@ def test_warnings_of_pillow_are_hushed_only_inside() -> None:
             warn()
 
 
-def test_a_broken_exif_block_says_nothing_against_the_pixels() -> None:
+def test_a_broken_exif_block_is_ignored() -> None:
     data = encoded(Image.new("RGB", (16, 16), RED), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff")
     assert np.allclose(pixel(data), RED, atol=2)

@@ -1,4 +1,4 @@
-"""The demo's pictures: the same everywhere, no two alike, each drawn by its name alone."""
+"""The demo's pictures: the same on every machine, all different, drawn from their ids alone."""
 
 from __future__ import annotations
 

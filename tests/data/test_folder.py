@@ -1,4 +1,4 @@
-"""Folders as people have them: which layouts are understood, and what is said about the others."""
+"""Folders of images: supported layouts, and the messages about others."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_folders_that_cannot_be_used(
         listed(tree(tmp_path, counts))
 
 
-def test_links_are_followed_even_in_circles(tmp_path: Path, tree: Tree) -> None:
+def test_links_are_followed_even_in_cycles(tmp_path: Path, tree: Tree) -> None:
     root = tree(tmp_path / "data", {"a": 4, "b": 4})
     elsewhere = tree(tmp_path / "elsewhere", {"more": 2})
     (root / "a" / "more").symlink_to(elsewhere / "more")

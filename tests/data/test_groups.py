@@ -87,7 +87,7 @@ def test_images_are_named_by_their_path_or_its_end():
         ({"2.jpg": "a", "dogs/2.jpg": "b"}, "puts dogs/2.jpg into 'a' and into 'b'"),
     ],
 )
-def test_names_that_fit_badly_are_refused(groups: dict[str, str], message: str):
+def test_unknown_and_ambiguous_names_are_refused(groups: dict[str, str], message: str):
     with pytest.raises(UsageError, match=message):
         match_groups(groups, ["cats/1.jpg", "dogs/1.jpg", "dogs/2.jpg"])
 
@@ -176,6 +176,6 @@ def test_a_folder_is_carved_by_its_groups(tmp_path: Path, store: Store):
 
 
 @pytest.mark.parametrize("name", ["auto", "demo"])
-def test_groups_want_images_of_the_user(name: str, tmp_path: Path, store: Store):
+def test_groups_are_refused_for_built_in_images(name: str, tmp_path: Path, store: Store):
     with pytest.raises(UsageError, match="is for your own images; name them with --dataset"):
         list_dataset(name, store=store, groups=tmp_path / "groups.csv")

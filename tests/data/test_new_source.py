@@ -1,4 +1,4 @@
-"""A data source is one file: help, `list` and `--dataset` know it without a change elsewhere."""
+"""A new data source is one file: help, `list` and `--dataset` find it without other changes."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ def test_a_missing_package_is_named_with_its_pip_install(store: Store) -> None:
         list_dataset("away:x", store=store)
 
 
-def test_the_sources_that_there_are() -> None:
+def test_all_sources_are_registered() -> None:
     assert describe_usage() == "auto, demo, DIR, FILE.zip or tfds:NAME"

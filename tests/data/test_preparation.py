@@ -1,4 +1,4 @@
-"""Decoding once, remembering, leaving out the bad ones, and noticing what changed."""
+"""Preparation: images are decoded once, unusable ones excluded, and changes detected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bench.types import SPLITS, Dataset, SplitName
 
 
 class Counting:
-    """Reads as another does, and counts."""
+    """Reads like another reader, and counts the calls."""
 
     def __init__(self, inner: ReadImage) -> None:
         self.inner = inner
@@ -63,7 +63,7 @@ def test_pixels_are_stored_in_the_order_of_the_ids(root: Path, store: Store) -> 
                 assert (row == row[0, 0]).all()
 
 
-def test_a_second_time_nothing_is_read(root: Path, store: Store) -> None:
+def test_a_second_run_reads_no_file(root: Path, store: Store) -> None:
     listing, reader = counting(root, store)
     steps: list[tuple[int, int]] = []
     first = prepare(listing, [4], store=store, progress=lambda *step: steps.append(step))
@@ -77,7 +77,7 @@ def test_a_second_time_nothing_is_read(root: Path, store: Store) -> None:
     assert len(reader.reads) == 16
 
 
-def test_a_process_that_holds_the_data_set_alone_finds_the_pixels(root: Path, store: Store) -> None:
+def test_a_process_that_has_only_the_data_set_finds_the_pixels(root: Path, store: Store) -> None:
     dataset = prepare(list_dataset(str(root), store=store), [4], store=store)
     read_back = from_json(json.dumps(asdict(dataset)), Dataset)
     assert read_back == dataset
@@ -99,9 +99,7 @@ def test_a_changed_file_is_noticed(root: Path, store: Store) -> None:
     assert not (get_entry(before, "train", 4, store).array()[0] == 255).all()
 
 
-def test_a_change_that_left_the_date_alone_is_noticed_by_the_next_pass(
-    root: Path, store: Store
-) -> None:
+def test_a_change_without_a_new_date_is_noticed_by_the_next_pass(root: Path, store: Store) -> None:
     before = prepare(list_dataset(str(root), store=store), [4], store=store)
     path = root / before.splits["train"].ids[0]
     status, size = path.stat(), path.stat().st_size
@@ -139,7 +137,7 @@ def test_bad_images_are_left_out_and_change_nothing_else(root: Path, store: Stor
     assert reader.reads == [ids[7]]  # what decoding says is remembered, what the system says not
 
 
-def test_a_class_without_a_usable_image_stops_it(root: Path, store: Store) -> None:
+def test_a_class_without_a_usable_image_is_an_error(root: Path, store: Store) -> None:
     listing, reader = counting(root, store)
     (lost,) = (image.id for image in listing.splits["test"] if image.label == 1)
     (root / lost).write_bytes(b"")
@@ -154,7 +152,7 @@ def test_a_class_without_a_usable_image_stops_it(root: Path, store: Store) -> No
     assert reader.reads == []
 
 
-def test_a_class_missing_from_a_split_stops_it(root: Path, store: Store) -> None:
+def test_a_class_missing_from_a_split_is_an_error(root: Path, store: Store) -> None:
     listing, reader = counting(root, store)
     cats = tuple(image for image in listing.splits["validation"] if image.label == 0)
     broken = replace(listing, splits={**listing.splits, "validation": cats})
@@ -173,7 +171,7 @@ def test_fingerprint_is_of_content_not_of_names(root: Path, store: Store, tmp_pa
     assert second.fingerprint == first.fingerprint
 
 
-def test_no_room_says_what_to_do(root: Path, tmp_path: Path) -> None:
+def test_the_error_about_a_full_cache_says_what_to_do(root: Path, tmp_path: Path) -> None:
     small = Store(tmp_path / "small", limit_bytes=16 * 8 * 8 * 3 - 1)
     with pytest.raises(DatasetError, match=r"do not fit into the cache .* fewer or smaller images"):
         prepare(list_dataset(str(root), store=small), [8], store=small)
@@ -202,7 +200,7 @@ def test_warnings_count_the_images_that_can_be_used(root: Path, store: Store) ->
     assert said[1] == "only 5 training images of class 'cats'"
 
 
-def test_room_is_asked_for_once(root: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_is_reserved_once(root: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """16 images of 64 px take 196,608 bytes. The disk has a quarter more, and half of that again
     is left once the training images, three quarters, are written."""
 
@@ -232,7 +230,7 @@ def test_damaged_images_are_decoded_again(
             np.testing.assert_array_equal(array, before[split])
 
 
-def test_what_somebody_deleted_is_decoded_again(root: Path, store: Store) -> None:
+def test_deleted_arrays_are_decoded_again(root: Path, store: Store) -> None:
     listing, reader = counting(root, store)
     whole = prepare(listing, [4, 5], store=store)
     before = get_entry(whole, "train", 4, store).array().copy()
@@ -266,7 +264,7 @@ class Flaky(Counting):
         return data
 
 
-def test_what_could_not_be_read_is_read_by_the_next_run(root: Path, store: Store) -> None:
+def test_files_that_could_not_be_read_are_read_by_the_next_run(root: Path, store: Store) -> None:
     listing = list_dataset(str(root), store=store)
     lost = listing.splits["train"][3].id
     (root / listing.splits["train"][5].id).write_bytes(b"")

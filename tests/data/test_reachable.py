@@ -1,4 +1,4 @@
-"""Whether a host answers, asked of a server on this machine."""
+"""Whether a host responds, tested with a server on this machine."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_file_that_can_be_had(address: str) -> None:
+def test_a_served_file_is_reachable(address: str) -> None:
     assert is_reachable(f"{address}/there.zip")
     assert not is_reachable(f"{address}/gone.zip")
 
 
-def test_addresses_that_cannot_be_asked() -> None:
+def test_other_addresses_are_not_reachable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         assert not is_reachable(f"http://127.0.0.1:{unused.getsockname()[1]}/x")
@@ -45,7 +45,7 @@ def test_addresses_that_cannot_be_asked() -> None:
     assert not is_reachable("no address")
 
 
-def test_a_silent_host_is_given_up_in_time() -> None:
+def test_a_host_that_does_not_respond_is_given_up_in_time() -> None:
     with socket.socket() as silent:  # takes the connection and never says a word
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -1,4 +1,4 @@
-"""Carving and subsets: arithmetic to be checked by hand, and what must not change what."""
+"""Carving and subsets: counts that can be checked by hand, and what they do not depend on."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_every_class_gives_at_least_one_image_and_keeps_one() -> None:
         complete_splits({"train": some("all", 9, 2)}, classes=CLASSES, seed=0)
 
 
-def test_seed_decides_and_the_order_of_finding_does_not() -> None:
+def test_splits_depend_on_the_seed_and_not_on_the_order_of_listing() -> None:
     images = some("all", 40, 40)
     first = complete_splits({"train": images}, classes=CLASSES, seed=0)
     assert complete_splits({"train": images[::-1]}, classes=CLASSES, seed=0) == first
@@ -110,7 +110,7 @@ def test_limit_keeps_every_class_in_every_split() -> None:
         limit_images(whole(80, 24, 40), 1, seed=0)
 
 
-def test_limit_beyond_what_there_is_changes_nothing() -> None:
+def test_a_limit_above_the_number_of_images_changes_nothing() -> None:
     full = whole(80, 24, 40)
     assert limit_images(full, 80, seed=0) is full
 

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets, with tiny sets that are generated here and need no download."""
+"""TensorFlow Datasets, with tiny data sets that are generated here and need no download."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TinyColours(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
 
 
 class TinyTwoSplits(TinyColours):
-    """With a test split of its own, and one that nobody asked for."""
+    """With a test split, and one that is not used."""
 
     COUNTS = (("train", 12), ("test", 4), ("extra", 2))
 
@@ -129,7 +129,7 @@ def test_it_is_prepared_once_and_its_labels_read_once(store: Store, folder: Path
         ("tiny_hidden_labels", [10, 2, 6], ("split 'test' has no labels and was ignored",)),
     ],
 )
-def test_splits_of_the_set_are_used_where_there_are_any(
+def test_the_data_set_s_own_splits_are_used(
     store: Store, folder: Path, name: str, expected: list[int], notes: tuple[str, ...]
 ) -> None:
     listing = listed(name, store, folder)
@@ -138,14 +138,14 @@ def test_splits_of_the_set_are_used_where_there_are_any(
 
 
 @pytest.mark.slow
-def test_an_unknown_name_is_answered_with_the_nearest(store: Store, folder: Path) -> None:
+def test_the_error_about_an_unknown_name_suggests_a_similar_one(store: Store, folder: Path) -> None:
     with pytest.raises(DatasetError, match=r"no data set 'tiny_colour'.*mean .*tiny_colours"):
         listed("tiny_colour", store, folder)
     with pytest.raises(DatasetError, match=r"tiny_colours:7.0.0 cannot be used: .*7.0.0"):
         listed("tiny_colours:7.0.0", store, folder)
 
 
-def test_a_set_of_something_else_is_refused_before_it_is_prepared(
+def test_a_data_set_of_another_kind_is_refused_before_it_is_prepared(
     store: Store, folder: Path
 ) -> None:
     with pytest.raises(DatasetError, match=r"not an image-classification data set.*has text"):
@@ -158,7 +158,7 @@ def test_without_a_network_it_says_so(store: Store, folder: Path) -> None:
         listed("tiny_away", store, folder)
 
 
-def test_a_preparation_that_fails_is_told_in_a_line(
+def test_a_failed_preparation_is_reported_in_one_line(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: object, count: int) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Protocols: the shipped ones say what they should, and every mistake names its key."""
+"""Protocols: the built-in ones, and messages that name the key of each mistake."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_shipped_protocols_load_and_default_comes_first() -> None:
     }
 
 
-def test_digests_stay_what_they_were() -> None:
-    """They stand in records and are part of a trial's key: another digest orphans both."""
+def test_digests_do_not_change() -> None:
+    """Digests are in records and part of a trial's key: a change would orphan both."""
     assert {name: load_protocol(name).digest for name in protocol_names()} == {
         "default": "580210a9270a7ffc",
         "dense-augmented": "9562700dd656b7a9",
@@ -65,7 +65,7 @@ def test_historical_facts() -> None:
     assert load_protocol("softmax").head.output == "softmax"
 
 
-def test_what_is_read() -> None:
+def test_a_protocol_is_read() -> None:
     raw = {
         "summary": "s",
         "head": {"hidden": [8, 4], "dropout": 0.5},
@@ -119,7 +119,7 @@ def test_missing_keys_and_tables() -> None:
         parse_protocol({"phases": [PHASE, PHASE]}, "mine")
 
 
-def test_all_mistakes_are_told_at_once_unknown_keys_first() -> None:
+def test_all_mistakes_are_reported_at_once_unknown_keys_first() -> None:
     phase = {"name": "head", "epoch": 3, "learning_rate": "fast", "augment": {"flipp": True}}
     with pytest.raises(ProtocolError) as error:
         parse_protocol({"phases": [phase], "batch_size": 0, "sumary": "s"}, "mine")
@@ -137,7 +137,7 @@ def test_all_mistakes_are_told_at_once_unknown_keys_first() -> None:
         assert line.startswith(start)
 
 
-def test_a_table_that_must_be_there_does_not_hide_other_mistakes() -> None:
+def test_a_missing_table_does_not_hide_other_mistakes() -> None:
     with pytest.raises(ProtocolError, match=r"(?s)unknown key 'phase'.*phases must be one or more"):
         parse_protocol({"phase": [PHASE]}, "mine")
     with pytest.raises(ProtocolError, match=r"(?s)head must be a table, got 3.*phases must be one"):
@@ -156,7 +156,7 @@ def test_files(tmp_path: Path) -> None:
             load_protocol(str(bad))
 
 
-def test_the_mark_that_some_editors_put_before_utf_8_is_no_mistake(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     text = (FOLDER / "default.toml").read_text(encoding="utf-8")
     mine = tmp_path / "mine.toml"
     mine.write_text(text, encoding="utf-8-sig")

@@ -1,4 +1,4 @@
-"""The arithmetic of a weight soup, and what of a run's records one is made of."""
+"""Soups: the mean of weights, and the records of a run that are averaged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.system.files import write_atomic
 from bench.types import Ingredient, Record, Soup, WeightsUsed
 
 
-def test_what_one_seed_left_as_it_was_counts_with_what_it_began_with() -> None:
+def test_unchanged_arrays_enter_the_mean_with_their_initial_values() -> None:
     before = [np.array([2.0, 4.0], "float32"), np.zeros(1, "float32")]
     one = TrainedWeights({0: np.array([4.0, 4.0], "float32")}, (np.array([1.0], "float32"),))
     other = TrainedWeights({}, (np.array([3.0], "float32"),))
@@ -67,7 +67,7 @@ def test_a_soup_is_named_after_its_backbone_and_has_the_weights_of_its_seeds(
         find_record(run, "c@soup")
 
 
-def test_a_seed_that_was_trained_again_is_none_of_the_soup_s(tmp_path: Path) -> None:
+def test_a_soup_has_no_ingredients_if_a_seed_was_trained_again(tmp_path: Path) -> None:
     run = run_with_soup(tmp_path / "r", True, True)
     first, second, *others = run.records
     again = (first, replace(second, finished="later"), *others)
@@ -75,14 +75,14 @@ def test_a_seed_that_was_trained_again_is_none_of_the_soup_s(tmp_path: Path) -> 
     assert soup_ingredients((first, *others), first) == ()
 
 
-def test_one_seed_alone_is_no_soup(tmp_path: Path) -> None:
+def test_a_single_seed_is_not_a_soup(tmp_path: Path) -> None:
     run = run_with_soup(tmp_path / "r", True, False)
     assert soup_record(run.records[0]) is None
     with pytest.raises(UsageError, match=r"seed 0 alone.*; use a\."):
         find_record(run, "a@soup")
 
 
-def test_kept_seeds_that_began_alike_are_averaged_once(tmp_path: Path) -> None:
+def test_soup_candidates_have_kept_weights_of_one_origin(tmp_path: Path) -> None:
     run = run_with_soup(tmp_path / "r", True, True)
     of_a = [record for record in run.records if record.trial.backbone == "a"]
     plain = [replace(record, soup=None) for record in of_a]

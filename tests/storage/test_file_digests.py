@@ -1,4 +1,4 @@
-"""A file of weights is its content, whatever its name; the content is read once."""
+"""Cached digests of files: each file is read once, and changes are detected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def digest(content: bytes) -> str:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files here are written and looked at in one moment."""
+    """Treat files as settled, although the tests write and read them within a moment."""
     monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
 
 
@@ -31,7 +31,7 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert FileDigests(memory).sha256(tmp_path / "w.h5") == digest(b"first")
 
 
-def test_another_content_of_the_same_size_and_age_is_seen(tmp_path: Path) -> None:
+def test_a_change_with_equal_size_and_date_is_detected(tmp_path: Path) -> None:
     path, memory = tmp_path / "w.h5", tmp_path / "digests.json"
     path.write_bytes(b"first")
     FileDigests(memory).sha256(path)
@@ -41,7 +41,7 @@ def test_another_content_of_the_same_size_and_age_is_seen(tmp_path: Path) -> Non
     assert FileDigests(memory).sha256(path) == digest(b"other")
 
 
-def test_what_was_written_just_now_is_not_remembered(
+def test_recently_written_files_are_not_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "SETTLED_SECONDS", 60.0)
@@ -51,14 +51,14 @@ def test_what_was_written_just_now_is_not_remembered(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", '{"%s": 1}', '{"%s": [1, 2, 3, 4]}'])
-def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, content: str) -> None:
+def test_a_damaged_digest_file_is_ignored(tmp_path: Path, content: str) -> None:
     path, memory = tmp_path / "w.h5", tmp_path / "digests.json"
     path.write_bytes(b"first")
     memory.write_text(content.replace("%s", str(path)))
     assert FileDigests(memory).sha256(path) == digest(b"first")
 
 
-def test_a_memory_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+def test_an_unwritable_digest_file_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"first")
     (tmp_path / "file").write_text("not a folder")
     found = FileDigests(tmp_path / "file" / "digests.json").sha256(tmp_path / "w.h5")

@@ -1,4 +1,4 @@
-"""The store: an entry is whole or absent, damage is noticed, the bound holds."""
+"""The cache: an entry is whole or absent, damage is detected, the size limit holds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _fill(value: int, shape: tuple[int, ...] = (4, 3)) -> Any:
     return fill
 
 
-def test_made_once_and_found_again(store: Store) -> None:
+def test_an_entry_is_created_once_and_found_again(store: Store) -> None:
     made = store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
     again = Store(store.root).get_or_create("k", PARTS, "numbers", 48, _fill(8))
     assert again.extra == {"note": 7}
@@ -60,7 +60,7 @@ def _alter_notes(path: Path) -> None:
 
 
 def _as_an_earlier_version(path: Path) -> None:
-    """Whose checksum left out the header."""
+    """Write the entry as an earlier version did, whose checksum did not include the header."""
     meta = json.loads((path / "meta.json").read_text())
     for name in ("header_bytes", "header_crc32", "meta_crc32"):
         del meta[name]
@@ -138,7 +138,7 @@ def test_damage_counts_as_missing_and_is_replaced(store: Store, damage: str) -> 
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_cleared_and_makes_room(store: Store, damage: str) -> None:
+def test_damaged_entries_are_cleared_and_make_room(store: Store, damage: str) -> None:
     store.get_or_create("k", OTHER, "letters", 48, _fill(2))
     DAMAGES[damage](store.get_or_create("k", PARTS, "numbers", 48, _fill(1)).path)
     store.release()
@@ -157,7 +157,7 @@ def test_every_byte_of_the_data_is_checked(store: Store) -> None:
         assert Store(store.root).find("k", PARTS) is None, number
 
 
-def test_damage_is_noticed_after_a_first_look(store: Store) -> None:
+def test_damage_after_the_first_lookup_is_detected(store: Store) -> None:
     path = store.get_or_create("k", PARTS, "numbers", 48, _fill(1)).path / "data.npy"
     assert store.find("k", PARTS) is not None
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -165,7 +165,7 @@ def test_damage_is_noticed_after_a_first_look(store: Store) -> None:
     assert store.find("k", PARTS) is None
 
 
-def test_what_was_found_stays_readable(store: Store) -> None:
+def test_a_found_entry_stays_readable_after_deletion(store: Store) -> None:
     store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
     found = store.find("k", PARTS)
     assert found is not None
@@ -176,7 +176,7 @@ def test_what_was_found_stays_readable(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["entries", "entries/k", "drafts", "locks", "pins"])
-def test_a_file_in_the_place_of_a_folder(store: Store, name: str) -> None:
+def test_a_file_in_place_of_a_folder_is_replaced(store: Store, name: str) -> None:
     (store.root / name).parent.mkdir(parents=True)
     (store.root / name).touch()
     store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
@@ -184,7 +184,7 @@ def test_a_file_in_the_place_of_a_folder(store: Store, name: str) -> None:
 
 
 @pytest.mark.parametrize("there", ["nothing", "a file"])
-def test_a_folder_that_several_make_at_once_is_made_once(tmp_path: Path, there: str) -> None:
+def test_a_folder_that_several_processes_create_is_created_once(tmp_path: Path, there: str) -> None:
     barrier = threading.Barrier(4)
 
     def make(store: Store) -> None:
@@ -202,7 +202,7 @@ def test_a_folder_that_several_make_at_once_is_made_once(tmp_path: Path, there: 
             assert len(list((root / "locks").iterdir())) == 4
 
 
-def test_failed_maker_leaves_nothing(store: Store) -> None:
+def test_a_failed_fill_leaves_nothing(store: Store) -> None:
     def fill(draft: Draft) -> None:
         draft.append(np.zeros((2,), "float32"))
         raise ValueError("no")
@@ -225,7 +225,7 @@ def test_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert {e.description for e in store.entries()} == {"1", "3"}
 
 
-def test_what_is_computed_is_found_again_and_needs_no_room(tmp_path: Path) -> None:
+def test_a_computed_array_is_cached_and_returned_even_without_room(tmp_path: Path) -> None:
     computed: list[int] = []
 
     def compute() -> Any:
@@ -239,13 +239,13 @@ def test_what_is_computed_is_found_again_and_needs_no_room(tmp_path: Path) -> No
         assert not list(store.root.glob("drafts/*"))
 
 
-def test_more_than_the_bound_is_refused(tmp_path: Path) -> None:
+def test_an_entry_above_the_limit_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, limit_bytes=100)
     with pytest.raises(NoRoomError, match="needs 4,000 bytes, the cache may hold 100"):
         store.get_or_create("k", PARTS, "numbers", 4000, _fill(1, (1000,)))
 
 
-def test_nothing_is_deleted_where_it_would_not_help(
+def test_nothing_is_deleted_if_the_entry_would_still_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two entries of 4,128 bytes, 1,000 bytes free: 9,000 bytes need 9,900, and 9,256 can be."""
@@ -266,7 +266,7 @@ def test_nothing_is_deleted_where_it_would_not_help(
     assert [e.description for e in store.entries()] == ["1", "2"]
 
 
-def test_drafts_that_belong_together_need_their_room_once(tmp_path: Path) -> None:
+def test_drafts_begun_together_reserve_their_room_once(tmp_path: Path) -> None:
     """Three of 1,000 bytes fit into 3,600 with their headers; a fourth does not."""
     store = Store(tmp_path, limit_bytes=3600)
     drafts = store.begin_drafts("k", [(str(number), 1000) for number in range(3)])
@@ -281,7 +281,7 @@ def test_drafts_that_belong_together_need_their_room_once(tmp_path: Path) -> Non
     assert not list(tmp_path.glob("drafts/.k.*"))
 
 
-def test_what_another_uses_is_not_deleted(tmp_path: Path) -> None:
+def test_entries_pinned_by_another_process_are_not_deleted(tmp_path: Path) -> None:
     user, other = Store(tmp_path, limit_bytes=10_000), Store(tmp_path, limit_bytes=10_000)
     for number in (1, 2):
         other.get_or_create("k", {"n": number}, str(number), 4000, _fill(number, (1000,)))
@@ -298,7 +298,7 @@ def test_what_another_uses_is_not_deleted(tmp_path: Path) -> None:
     assert Store(tmp_path).clear() == ClearResult(freed=4128, in_use=1, refused=0)
 
 
-def test_what_is_let_go_while_it_is_cleared_was_in_use(
+def test_an_entry_released_during_clear_counts_as_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, other = Store(tmp_path), Store(tmp_path)
@@ -308,7 +308,7 @@ def test_what_is_let_go_while_it_is_cleared_was_in_use(
     assert other.clear() == ClearResult(freed=0, in_use=1, refused=0)
 
 
-def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
+def test_pins_of_dead_processes_are_ignored(store: Store) -> None:
     entry = store.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     store.release()
     lease = left_beside(store.root / "pins" / "in-use")
@@ -318,7 +318,7 @@ def test_the_pins_of_dead_processes_hold_nothing(store: Store) -> None:
     assert not lease.exists()
 
 
-def test_clearing_leaves_what_is_being_written(store: Store) -> None:
+def test_clear_keeps_open_drafts(store: Store) -> None:
     draft = store.begin_draft("k", "numbers", 48)
     draft.append(np.ones((4, 3), "float32"))
     Store(store.root).clear()
@@ -327,7 +327,7 @@ def test_clearing_leaves_what_is_being_written(store: Store) -> None:
 
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """As a file system that is mounted so: it refuses all that would change it."""
+    """Return a function that makes the file system behave as if mounted read-only."""
 
     def begin() -> None:
         def refuse(*args: Any, **options: Any) -> None:
@@ -345,9 +345,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return begin
 
 
-def test_a_cache_that_cannot_be_written_is_read(
-    store: Store, read_only: Callable[[], None]
-) -> None:
+def test_an_unwritable_cache_is_still_read(store: Store, read_only: Callable[[], None]) -> None:
     store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
     store.release()
     shutil.rmtree(store.root / "locks")
@@ -360,10 +358,8 @@ def test_a_cache_that_cannot_be_written_is_read(
     assert len(list(fresh.entries())) == 1
 
 
-def test_a_cache_of_another_user_is_not_found(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who runs the tests may read everything; so the system's answer is played."""
+def test_an_unreadable_cache_counts_as_empty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as root, who can read everything, so the system's error is simulated."""
     store.get_or_create("k", PARTS, "numbers", 48, _fill(7))
 
     def refuse(path: Path, **options: Any) -> Any:
@@ -377,9 +373,7 @@ def test_a_cache_of_another_user_is_not_found(
         fresh.get_or_create("k", PARTS, "numbers", 48, _fill(8))
 
 
-def test_a_full_disk_is_an_entry_that_is_not_kept(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_raises_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -404,7 +398,7 @@ def test_read_only_by_choice_writes_nothing(store: Store) -> None:
     assert not elsewhere.exists()
 
 
-def test_drafts_of_dead_processes_are_swept(store: Store) -> None:
+def test_drafts_of_dead_processes_are_removed(store: Store) -> None:
     draft = store.root / "drafts" / "k"
     alive, dead = temporary_sibling(draft), left_beside(draft)
     for folder in (dead, alive):
@@ -425,7 +419,7 @@ def _make_in_process(root: Path, queue: Any) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_make_it_once(tmp_path: Path) -> None:
+def test_two_processes_create_an_entry_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     processes = [context.Process(target=_make_in_process, args=(tmp_path, queue)) for _ in "ab"]

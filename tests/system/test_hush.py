@@ -1,4 +1,4 @@
-"""What is written below Python is lost inside, and only there."""
+"""Suppression of standard error below Python, inside the context only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from bench.system.frameworks import suppress_stderr
 
 
-def test_only_what_is_written_inside_is_lost(capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_output_inside_is_discarded(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before, ")
     with suppress_stderr():
         os.write(2, b"inside, ")

@@ -1,4 +1,4 @@
-"""Ctrl-C, once and again, and a polite kill: a command that takes its time stands in for `run`."""
+"""Ctrl-C, once and repeated, and SIGTERM, with a slow command in place of `run`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HOLDS_OUT = """
 
 @contextmanager
 def _command(end: str) -> Iterator[subprocess.Popen[str]]:
-    """The command at work."""
+    """Start the command and wait until it is working."""
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT.format(end=end)],
         stdout=subprocess.PIPE,
@@ -73,20 +73,20 @@ def _hear(process: subprocess.Popen[str], text: str) -> None:
 
 
 def _ending(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code, and what was said on standard error."""
+    """Return the exit code and the text on standard error."""
     _, errors = process.communicate(timeout=PATIENCE)
     return process.returncode, errors.strip()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_once_ends_in_order(number: int) -> None:
+def test_the_first_signal_ends_in_order(number: int) -> None:
     with _command("say('in order')") as process:
         process.send_signal(number)
         _hear(process, "in order")
         assert _ending(process) == (130, "interrupted.")
 
 
-def test_again_leaves_out_the_reports() -> None:
+def test_the_second_signal_skips_the_reports() -> None:
     with _command(REPORTS) as process:
         process.send_signal(signal.SIGINT)
         _hear(process, "reporting")
@@ -94,7 +94,7 @@ def test_again_leaves_out_the_reports() -> None:
         assert _ending(process) == (130, "interrupted.")
 
 
-def test_again_waits_for_no_thread() -> None:
+def test_the_second_signal_does_not_wait_for_threads() -> None:
     with _command(WAITS_FOR_A_THREAD) as process:
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -104,7 +104,7 @@ def test_again_waits_for_no_thread() -> None:
         assert _ending(process) == (130, "")
 
 
-def test_the_third_time_nothing_is_waited_for() -> None:
+def test_the_third_signal_ends_at_once() -> None:
     with _command(HOLDS_OUT) as process:
         for _ in range(2):
             process.send_signal(signal.SIGINT)
@@ -113,7 +113,7 @@ def test_the_third_time_nothing_is_waited_for() -> None:
         assert _ending(process) == (130, "")
 
 
-def test_nothing_outlives_a_polite_kill_for_long() -> None:
+def test_sigterm_ends_the_process_after_a_grace_period() -> None:
     with _command(HOLDS_OUT) as process:
         process.send_signal(signal.SIGTERM)
         assert _ending(process) == (130, "")

@@ -1,4 +1,4 @@
-"""Which Keras backend a process runs on, by what the user names and what is installed."""
+"""The choice of the Keras backend, from the environment and the installed packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that are hidden for the time of one import."""
+"""Packages that are hidden, and garbage collection that is disabled, during an import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from bench.system.frameworks import disable_gc, hide_packages
 
 
-def test_what_is_hidden_cannot_be_imported_inside_and_can_afterwards(
+def test_hidden_packages_cannot_be_imported_inside_but_afterwards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
@@ -20,7 +20,7 @@ def test_what_is_hidden_cannot_be_imported_inside_and_can_afterwards(
     assert importlib.import_module("colorsys").rgb_to_hsv(1, 0, 0) == (0, 1, 1)
 
 
-def test_what_was_there_before_stays() -> None:
+def test_packages_that_are_already_imported_stay() -> None:
     with hide_packages("json"):
         assert importlib.import_module("json").loads("[1]") == [1]
     assert sys.modules["json"] is not None

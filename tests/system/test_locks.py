@@ -29,7 +29,7 @@ with FileLock(sys.argv[1]):
 
 @contextmanager
 def _held(path: Path, seconds: float, how: str) -> Iterator[int]:
-    """Another process holds the lock for so long, idle or busy; gives its number."""
+    """Hold the lock in another process, which is idle or busy; yield its process number."""
     words = [sys.executable, "-c", HOLD, str(path), str(seconds), how]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -42,7 +42,7 @@ def _held(path: Path, seconds: float, how: str) -> Iterator[int]:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is told while somebody waits; seconds are hundredths."""
+    """Return the list of reports while waiting; with short times."""
     told: list[str] = []
     monkeypatch.setattr(locks, "report", told.append)
     monkeypatch.setattr(locks, "REPORT_SECONDS", 0.1)
@@ -50,9 +50,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def test_who_holds_a_lock_and_does_nothing_is_named_and_given_up(
-    store: Store, told: list[str]
-) -> None:
+def test_an_idle_holder_is_reported_and_ends_the_wait(store: Store, told: list[str]) -> None:
     with store.lock("images", {"name": "a"}):
         pass
     (path,) = (store.root / "locks").glob("images-*")
@@ -65,7 +63,7 @@ def test_who_holds_a_lock_and_does_nothing_is_named_and_given_up(
         assert f"waiting for process {pid} ({sys.executable} -c" in told[0]
 
 
-def test_who_is_not_known_is_given_longer_but_not_for_ever(
+def test_an_unknown_holder_ends_the_wait_later(
     tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "lock_holder", lambda path: None)
@@ -81,14 +79,14 @@ def test_who_is_not_known_is_given_longer_but_not_for_ever(
 
 
 @pytest.mark.slow
-def test_who_works_is_waited_for(tmp_path: Path, told: list[str]) -> None:
+def test_a_busy_holder_is_waited_for(tmp_path: Path, told: list[str]) -> None:
     path = tmp_path / "lock"
     with _held(path, 1.0, "busy"), locks.acquire_lock(path, "this"):
         pass
     assert told
 
 
-def test_who_makes_a_run_is_named(tmp_path: Path) -> None:
+def test_the_error_names_the_process_that_writes_the_run(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     with (
         _held(tmp_path / "r/.lock", 60, "idle") as pid,

@@ -70,7 +70,7 @@ def test_two_jobs_at_once_on_a_device_each(tmp_path: Path, store: Store) -> None
     assert all("trained on one of 2 GPUs" in r.notes[0] for r in written)
 
 
-def test_one_that_dies_takes_nothing_with_it(tmp_path: Path, store: Store) -> None:
+def test_a_job_that_dies_does_not_affect_the_other(tmp_path: Path, store: Store) -> None:
     executor = TwoDevices({("two", 0): DIES})
     run(executor, tmp_path / "r", store, "one", "two", "three")
     status = {(r.trial.backbone, r.trial.seed): r.status for r in read_records(tmp_path / "r")}
@@ -79,7 +79,7 @@ def test_one_that_dies_takes_nothing_with_it(tmp_path: Path, store: Store) -> No
     assert set(status.values()) == {"ok"}
 
 
-def test_an_interruption_ends_them_all(tmp_path: Path, store: Store) -> None:
+def test_an_interruption_ends_all_jobs(tmp_path: Path, store: Store) -> None:
     executor = TwoDevices({("one", 0): HANGS, ("two", 0): KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         run(executor, tmp_path / "r", store, "one", "two", "three")
@@ -98,7 +98,7 @@ def test_a_single_job_needs_no_second_device(tmp_path: Path, store: Store) -> No
     assert first.notes == second.notes == ()
 
 
-def test_an_error_begins_no_more() -> None:
+def test_no_item_is_started_after_an_error() -> None:
     begun = []
     stopped = threading.Event()
 

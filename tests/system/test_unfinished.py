@@ -1,4 +1,4 @@
-"""What is half written: a living process keeps it, a dead one's is removed, a user's never is."""
+"""Temporary files: those of running processes stay, those of dead processes are removed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _grow_old(path: Path, seconds: float) -> None:
     os.utime(path, (path.stat().st_mtime - seconds,) * 2)
 
 
-def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> None:
+def test_files_of_a_dead_process_are_removed_at_any_depth(tmp_path: Path) -> None:
     (tmp_path / "arrays").mkdir()
     folder = left_beside(tmp_path / "export")
     (folder / "inside").mkdir(parents=True)
@@ -39,28 +39,28 @@ def test_what_a_dead_process_left_is_removed_wherever_it_is(tmp_path: Path) -> N
     assert not link.is_symlink()
 
 
-def test_only_the_folder_itself_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_without_recursive_only_the_folder_itself_is_searched(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     here, below = _left_by(NO_PROCESS, tmp_path), _left_by(NO_PROCESS, tmp_path / "run")
     remove_stale(tmp_path, recursive=False)
     assert (here.exists(), below.exists()) == (False, True)
 
 
-def test_what_is_being_written_stays(tmp_path: Path) -> None:
+def test_files_of_a_running_process_stay(tmp_path: Path) -> None:
     path = temporary_sibling(tmp_path / "records.jsonl")
     path.write_text("half a li")
     remove_stale(tmp_path)
     assert path.exists()
 
 
-def test_a_number_that_another_process_has_now_is_no_excuse(tmp_path: Path) -> None:
+def test_a_reused_process_number_does_not_keep_files(tmp_path: Path) -> None:
     path = _left_by(os.getpid(), tmp_path)
     _grow_old(path, DAY)  # older than this process
     remove_stale(tmp_path)
     assert not path.exists()
 
 
-def test_what_only_waits_for_its_parent_is_dead(tmp_path: Path) -> None:
+def test_a_zombie_process_counts_as_dead(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
@@ -70,7 +70,7 @@ def test_what_only_waits_for_its_parent_is_dead(tmp_path: Path) -> None:
     process.wait()
 
 
-def test_the_work_of_other_machines_is_given_a_day(tmp_path: Path) -> None:
+def test_files_of_other_machines_are_kept_for_a_day(tmp_path: Path) -> None:
     path = tmp_path / f".records.jsonl.{NO_PROCESS}-0123456789abcdef"
     path.write_text("half a li")
     _grow_old(path, 0.9 * DAY)
@@ -81,7 +81,7 @@ def test_the_work_of_other_machines_is_given_a_day(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_folder_is_as_old_as_the_newest_in_it(tmp_path: Path) -> None:
+def test_a_folder_is_as_old_as_its_newest_file(tmp_path: Path) -> None:
     folder = tmp_path / f".export.{NO_PROCESS}-0123456789abcdef"
     folder.mkdir()
     (folder / "growing").touch()
@@ -93,7 +93,7 @@ def test_a_folder_is_as_old_as_the_newest_in_it(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_workplace_is_gone_afterwards(tmp_path: Path) -> None:
+def test_a_temporary_folder_is_removed_afterwards(tmp_path: Path) -> None:
     with temporary_folder(tmp_path) as folder:
         (folder / "half").touch()
         remove_stale(tmp_path)
@@ -105,18 +105,18 @@ def test_a_workplace_is_gone_afterwards(tmp_path: Path) -> None:
     "name",
     [".hidden", ".2024-20241122", "99999999-0123456789abcdef", "a.99999999-0123456789abcdef"],
 )
-def test_files_of_others_are_left_alone(tmp_path: Path, name: str) -> None:
+def test_files_with_other_names_are_kept(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     remove_stale(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_nothing_is_left_beside_a_file_that_was_written(tmp_path: Path) -> None:
+def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a.json", "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_write_that_was_killed_is_swept(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_write_is_removed(tmp_path: Path) -> None:
     """As `kill -9` does it: between the file's last byte and its new name."""
     script = (
         "import os, signal, sys\n"

@@ -1,4 +1,4 @@
-"""Pictures with texture, each of its own, and folders of them."""
+"""Pictures with different textures, and folders of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Prepared = Callable[[Path], tuple[Dataset, Listing]]
 
 
 def draw_picture(seed: int) -> Image.Image:
-    """Soft blobs of colour with finer ones over them: no two seeds are alike."""
+    """Return soft blobs of colour with finer ones over them, different for each seed."""
     rng = np.random.default_rng(seed)
     layers = [
         Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8)).resize(
@@ -40,7 +40,7 @@ def picture() -> Picture:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """train (6 + 6), validation (2 + 2) and test (3 + 3) of cats and dogs, all honest."""
+    """Return a folder of cats and dogs without faults: 6 + 6, 2 + 2 and 3 + 3 images."""
     counts = {"train": 6, "validation": 2, "test": 3}
     seed = 0
     for split, count in counts.items():

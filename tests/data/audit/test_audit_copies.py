@@ -1,4 +1,4 @@
-"""Copies are found, strangers are not: on generated pictures, all the way from thumbnails."""
+"""The whole search from thumbnails: it finds copies, and no unrelated pictures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pairs_of(copies: Copies) -> list[tuple[int, int]]:
     return list(zip(copies.pairs.query.tolist(), copies.pairs.target.tolist(), strict=True))
 
 
-def test_every_altered_copy_is_found_and_no_stranger(picture):
+def test_all_altered_copies_and_no_unrelated_pairs_are_found(picture):
     strangers = [picture(seed) for seed in range(STRANGERS)]
     altered = [alter(picture(seed)) for seed, alter in enumerate(ALTERED.values())]
     found = search(strangers + altered)
@@ -67,21 +67,21 @@ def test_a_copy_altered_in_every_way_at_once(picture):
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Small in the middle of a white page, as in a catalogue: strangers look much alike."""
+    """Return the picture small on a white page, so that unrelated pictures look similar."""
     page = Image.new("RGB", (96, 96), "white")
     page.paste(image.resize((40, 40)), (28, 28))
     return page
 
 
 @pytest.mark.slow
-def test_where_all_images_are_alike_the_bar_rises_and_copies_are_still_found(picture):
+def test_for_similar_images_the_threshold_rises_and_copies_are_still_found(picture):
     pages = [on_white(picture(seed)) for seed in range(STRANGERS)]
     found = search([*pages, encoded(pages[0], 95)])
     assert found.threshold > MIN_SIMILARITY
     assert pairs_of(found) == [(0, STRANGERS)]
 
 
-def test_images_turned_upside_down_do_not_raise_the_bar(picture):
+def test_upside_down_copies_do_not_raise_the_threshold(picture):
     upright = [picture(seed) for seed in range(STRANGERS)]
     turned = [ImageOps.flip(image) for image in upright[:10]]
     found = search([*upright, *turned, encoded(upright[0], 80)])
@@ -90,7 +90,7 @@ def test_images_turned_upside_down_do_not_raise_the_bar(picture):
     assert pairs_of(found) == [(0, STRANGERS + 10)]
 
 
-def test_the_bar_stands_above_what_strangers_reach():
+def test_the_threshold_is_above_unrelated_pairs():
     best = np.linspace(0, 0.85, 100, dtype=np.float32)
     none = np.zeros(100, np.intp)
     assert chance_threshold(best, none).threshold == pytest.approx(0.85 + MARGIN)

@@ -55,7 +55,7 @@ def faulty(folder: Path) -> Path:
     return folder
 
 
-def test_an_honest_folder_is_clean(folder: Path, store: Store, prepared: Prepared):
+def test_a_folder_without_faults_has_no_findings(folder: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(folder)
     found = look(listing, dataset, store)
     assert (
@@ -97,7 +97,7 @@ def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
     assert train_ids_to_drop(found) == ("train/cats/0.png", "train/cats/2.png")
 
 
-def test_the_second_time_is_free_and_says_the_same(faulty: Path, store: Store, prepared: Prepared):
+def test_a_cached_audit_is_the_same(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
     stages: list[str] = []
 
@@ -113,16 +113,14 @@ def test_the_second_time_is_free_and_says_the_same(faulty: Path, store: Store, p
     assert look(listing, moved, store) == dataclasses.replace(first, dataset="moved")
 
 
-def test_another_label_is_another_audit(faulty: Path, store: Store, prepared: Prepared):
+def test_a_changed_label_repeats_the_audit(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
     assert len(look(listing, dataset, store).conflicts) == 1
     shutil.move(faulty / "test/dogs/near.jpg", faulty / "test/cats/near.jpg")
     assert look(*reversed(prepared(faulty)), store).conflicts == ()
 
 
-def test_without_room_to_keep_it_the_audit_is_made_all_the_same(
-    faulty: Path, store: Store, prepared: Prepared
-):
+def test_the_audit_works_without_room_in_the_cache(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
     kept = look(listing, dataset, store)
     full = Store(store.root, limit_bytes=1)
@@ -161,7 +159,7 @@ def test_no_pictures_without_pairs(folder: Path, store: Store, prepared: Prepare
     assert list(gate.audit_files(kept, dataset, [SIZE], store=store)) == ["audit.json"]
 
 
-def test_what_a_run_keeps_is_read_back(
+def test_the_files_of_an_audit_are_read_back(
     faulty: Path, store: Store, prepared: Prepared, tmp_path: Path
 ):
     dataset, listing = prepared(faulty)
@@ -175,7 +173,7 @@ def test_what_a_run_keeps_is_read_back(
         load_audit(tmp_path)
 
 
-def test_a_leak_may_fail_before_training(faulty: Path, store: Store, prepared: Prepared):
+def test_with_on_leak_fail_a_leak_is_an_error(faulty: Path, store: Store, prepared: Prepared):
     dataset, listing = prepared(faulty)
     with pytest.raises(DatasetError) as error:
         gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="fail")
@@ -186,7 +184,7 @@ def test_a_leak_may_fail_before_training(faulty: Path, store: Store, prepared: P
     )
 
 
-def test_dropping_takes_copies_out_of_train_and_leaves_the_files(
+def test_with_on_leak_drop_copies_leave_train_and_files_stay(
     faulty: Path, store: Store, prepared: Prepared
 ):
     files = sorted(faulty.rglob("*"))
@@ -242,7 +240,7 @@ def _train_pixels(dataset: Dataset, store: Store) -> np.ndarray:
         ("PPM", "a.pgm", "PNM"),
     ],
 )
-def test_the_content_tells_the_format(kind: str, own: str, name: str):
+def test_the_format_is_that_of_the_content(kind: str, own: str, name: str):
     buffer = io.BytesIO()
     Image.new("RGB", (2, 2)).save(buffer, kind)
     named = {id: mismatched_format(id, buffer.getvalue()) for id in (own, "a.JPG", "a.tga", "a")}
@@ -264,7 +262,7 @@ def arguments(folder: Path, store: Store, **changed: object) -> argparse.Namespa
     return argparse.Namespace(**usual | changed)
 
 
-def test_the_command_tells_what_is_wrong(
+def test_the_command_reports_all_findings(
     faulty: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "out"
@@ -285,12 +283,12 @@ def test_the_command_tells_what_is_wrong(
     assert (out / "audit/001.jpg").exists()
 
 
-def test_the_command_fails_on_leaks_where_it_is_told_to(faulty: Path, store: Store):
+def test_the_command_fails_on_leaks_with_on_leak_fail(faulty: Path, store: Store):
     with pytest.raises(DatasetError, match="2 test images were seen in train or validation"):
         audit_command.main(arguments(faulty, store, on_leak="fail"))
 
 
-def test_the_command_is_content_with_an_honest_folder(
+def test_the_command_succeeds_without_findings(
     folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ):
     assert audit_command.main(arguments(folder, store, on_leak="fail")) == 0

@@ -1,4 +1,4 @@
-"""What follows from pairs: clusters, leaked images, images to drop. Counted by hand."""
+"""Consequences of pairs: clusters, leaked images, images to drop. Counted by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def exact(first: LocatedImage, second: LocatedImage) -> ImagePair:
     return ImagePair(first, second, "exact", 1.0)
 
 
-def test_clusters_join_what_hangs_together():
+def test_clusters_are_connected_components():
     found = find_clusters([(TRAIN[0], TEST[0]), (TRAIN[1], TEST[1]), (TEST[0], TEST[2])])
     assert found == [[TRAIN[0], TEST[0], TEST[2]], [TRAIN[1], TEST[1]]]
 
@@ -70,7 +70,7 @@ def test_copies_of_a_leaked_image_are_leaked():
     assert train_ids_to_drop(found) == ("train/0", "train/3")
 
 
-def test_pairs_sorted_by_what_they_mean():
+def test_pairs_by_kind_and_split():
     same, other = exact(TRAIN[0], TRAIN[2]), exact(TRAIN[0], TEST[1])
     alike, crossed = near(TRAIN[0], TRAIN[1]), near(TRAIN[1], TEST[1])
     found = audit_of(same, other, alike, crossed)
@@ -98,7 +98,7 @@ def kept(audit: Audit, dropped: tuple[str, ...] = ()) -> KeptAudit:
     return KeptAudit(audit, leaked_test_ids(audit), on_leak, dropped, seconds=0.5)  # type: ignore[arg-type]
 
 
-def test_the_leak_in_words():
+def test_the_text_on_leaks():
     found = audit_of(exact(TRAIN[0], TEST[3]))
     what = (
         "1 of 60 test images (1.7%) have a copy in train or validation, such as test/3 of train/0"
@@ -111,7 +111,7 @@ def test_the_leak_in_words():
     assert outcome_text(kept(audit_of(near(TEST[0], TEST[2])))) == ""
 
 
-def test_all_else_in_words():
+def test_the_texts_on_other_findings():
     pairs = (near(TRAIN[0], TRAIN[1]), near(TRAIN[2], VALIDATION[0]), exact(TEST[0], TEST[2]))
     assert list(other_findings(audit_of(*pairs))) == [
         "1 picture under two labels",

@@ -1,4 +1,4 @@
-"""A leak as a user of `run` meets it: refused before training, or left out of it."""
+"""A leak in the command `run`: an error before training, or its copies left out."""
 
 from __future__ import annotations
 

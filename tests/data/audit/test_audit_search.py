@@ -20,7 +20,7 @@ FAR = np.array([[2**64 - 1, 2**64 - 1]], np.uint64)  # 128 bits from zero
 
 
 def hashed(*bits: int) -> NDArray[np.uint64]:
-    """Hashes with so many bits set, the lowest first: their distances are the differences."""
+    """Return hashes with these numbers of lowest bits set; distances are the differences."""
     words = [((1 << n) - 1) for n in bits]
     return np.array([[w & (2**64 - 1), w >> 64] for w in words], np.uint64)
 
@@ -49,7 +49,7 @@ def test_only_the_nearest_are_kept_and_the_crowd_is_counted():
     assert found.crowded == 1
 
 
-def test_equal_images_all_meet_in_the_first_ones():
+def test_equal_images_share_the_first_ones_as_candidates():
     words = hashed(*[7] * 40)
     found = deduplicate_pairs(nearest_candidates(np.arange(40), words, words, words))
     assert set(found.query) == set(range(NEAREST))
@@ -57,7 +57,7 @@ def test_equal_images_all_meet_in_the_first_ones():
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_no_pairs_where_there_are_none(count):
+def test_few_images_have_no_pairs(count):
     words = hashed(*range(count)).reshape(count, 2)
     found = deduplicate_pairs(nearest_candidates(np.arange(count), words, words, words))
     assert len(found) == 0
@@ -78,7 +78,7 @@ def generated(count: int, copies: int, seed: int) -> tuple[NDArray[np.uint64], N
 
 
 def assert_the_same(upright: NDArray[np.uint64], mirrored: NDArray[np.uint64]) -> Candidates:
-    """What is found among sorted hashes is what all pairs show, in the same order."""
+    """Assert that sorted tables find the same pairs as the search of all pairs, in order."""
     every, found = (
         find_candidates(upright, mirrored, all_pairs=most) for most in (len(upright), 0)
     )
@@ -89,13 +89,13 @@ def assert_the_same(upright: NDArray[np.uint64], mirrored: NDArray[np.uint64]) -
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sorted_hashes_show_the_pairs_that_all_pairs_show(seed: int) -> None:
+def test_sorted_tables_find_the_same_pairs_as_all_pairs(seed: int) -> None:
     found = assert_the_same(*generated(1500, 400, seed))
     assert len(found) > 300
     assert found.mirrored.any()
 
 
-def test_sorted_hashes_show_the_nearest_of_a_crowd() -> None:
+def test_sorted_tables_find_the_nearest_of_many() -> None:
     """Sixty images that differ from one in three bits each: of each the nearest, the first of
     equals, and all but the last few crowded."""
     upright, mirrored = generated(500, 0, 0)
@@ -106,7 +106,7 @@ def test_sorted_hashes_show_the_nearest_of_a_crowd() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-def test_few_sorted_hashes(count: int) -> None:
+def test_sorted_tables_of_few_hashes(count: int) -> None:
     words = hashed(*range(count)).reshape(count, 2)
     assert len(assert_the_same(words, words)) == count * (count - 1)
 

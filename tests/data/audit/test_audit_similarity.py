@@ -1,4 +1,4 @@
-"""Register, similarity and hashes of single pictures."""
+"""Alignment, similarity and hashes of single pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_warp_that_moves_by_one_pixel():
     assert inside[0, 0].tolist() == [1, 1, 1, 0]
 
 
-def test_the_same_picture_agrees_wholly_and_strangers_hardly(picture):
+def test_similarity_is_one_for_copies_and_low_for_unrelated_pictures(picture):
     pictures = np.concatenate([small(picture(seed)) for seed in range(8)])
     assert similarity(pictures, pictures) == pytest.approx(1, abs=0.001)
     assert similarity(pictures[:4], pictures[4:]).max() < 0.5
@@ -46,7 +46,7 @@ def test_brightness_and_contrast_do_not_count(picture):
     assert similarity(before, after)[0] > 0.98
 
 
-def test_a_frame_that_strangers_share_counts_little(picture):
+def test_a_shared_frame_adds_little_similarity(picture):
     framed = [picture(seed) for seed in (1, 2)]
     for image in framed:
         for box in ((0, 0, 96, 16), (0, 80, 96, 96), (0, 0, 16, 96), (80, 0, 96, 96)):
@@ -54,7 +54,7 @@ def test_a_frame_that_strangers_share_counts_little(picture):
     assert similarity(small(framed[0]), small(framed[1]))[0] < 0.75
 
 
-def test_pictures_without_detail_agree_in_nothing():
+def test_pictures_without_detail_have_no_similarity():
     grey = np.full((1, EDGE, EDGE), 128, np.uint8)
     assert similarity(grey, grey)[0] == 0
 
@@ -67,7 +67,7 @@ def test_hashes_are_those_of_imagehash(picture):
     assert bits[64:].tolist() == imagehash.dhash(image).hash.ravel().tolist()
 
 
-def test_blank_is_what_has_no_detail(picture):
+def test_pictures_without_detail_are_blank(picture):
     even = np.full((EDGE, EDGE), 128, np.uint8)
     sky = np.linspace(100, 200, EDGE).astype(np.uint8)[:, None] * np.ones(EDGE, np.uint8)
     images = np.stack([even, sky, small(picture(1))[0]])
