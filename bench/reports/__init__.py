@@ -89,13 +89,13 @@ def write(findings: Findings, shown: Sequence[Section], *, latex: bool = False) 
         written.append(run.folder / path)
 
     # First, because it takes the most memory, which is free again for the others.
-    write("report.html", html.page(findings, shown))
+    write("report.html", html.report_page(findings, shown))
     write("verdict.json", to_json(findings.verdict, indent=2))
     write("summary.csv", csv.summary(findings))
     for section in shown:
         for name, table in section.files.items():
             write(name, csv.text(table))
-    write("manifest.json", manifest.parts(run.all_records))
+    write("manifest.json", manifest.json_parts(run.all_records))
     if latex:
         about = f"{run.name}: dataset {run.dataset.name}. {leaderboard.explanation(findings)}"
         write("table.tex", tex.text(leaderboard.table(findings), about))

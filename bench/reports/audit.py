@@ -42,20 +42,20 @@ COUNTS = (
 )
 
 
-def alone(kept: KeptAudit) -> Section:
+def standalone_section(kept: KeptAudit) -> Section:
     """Return the section of an audit without a run; it lists the unusable images, too."""
     found = kept.audit
     title = f"{found.dataset}: {fmt.split_counts(found.images)}, {len(found.classes)} classes"
     unusable = [(image.id, image.reason) for image in found.excluded]
-    section = of_audit(kept, title)
+    section = audit_section(kept, title)
     excluded = limited_notes(unusable, MAX_NAMED, WHERE, "Unusable images")
     return replace(section, blocks=[*section.blocks, excluded])
 
 
-def in_terminal(kept: KeptAudit) -> Section:
-    """Return `alone` with the pairs as a list: a terminal has no room for a table of them."""
+def terminal_section(kept: KeptAudit) -> Section:
+    """Return `standalone_section` with the pairs as a list, because a table would be too wide."""
     pairs = [(how, f"{left} = {right}") for left, right, how in _pairs(kept.audit)]
-    section = alone(kept)
+    section = standalone_section(kept)
     blocks = [*section.blocks, limited_notes(pairs, MAX_NAMED, WHERE, "Pairs")]
     return replace(
         section,
@@ -63,7 +63,7 @@ def in_terminal(kept: KeptAudit) -> Section:
     )
 
 
-def of_audit(kept: KeptAudit, title: str, tables: Iterable[Table] = ()) -> Section:
+def audit_section(kept: KeptAudit, title: str, tables: Iterable[Table] = ()) -> Section:
     """Return the section of an audit, with `tables` of the effect on accuracies."""
     outcome = outcome_text(kept) or NO_LEAK
     return Section("audit", title, f"{outcome[:1].upper()}{outcome[1:]}.", [*_blocks(kept, tables)])

@@ -11,15 +11,15 @@ from bench.system.files import to_json
 from bench.types import Record
 
 
-def parts(records: Sequence[Record]) -> Iterator[str]:
+def json_parts(records: Sequence[Record]) -> Iterator[str]:
     """Yield the JSON list trial by trial; thousands of them at once would take much memory."""
     for number, record in enumerate(records):
         yield ",\n  " if number else "[\n  "
-        yield to_json(manifest(record), indent=2).replace("\n", "\n  ")
+        yield to_json(manifest_entry(record), indent=2).replace("\n", "\n  ")
     yield "\n]" if records else "[]"
 
 
-def manifest(record: Record) -> dict[str, Any]:
+def manifest_entry(record: Record) -> dict[str, Any]:
     """Return the entry of a trial in `manifest.json`."""
     trial = record.trial
     return {

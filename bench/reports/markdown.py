@@ -83,7 +83,7 @@ def _files(block: Gallery) -> Iterator[str]:
 
 
 def _table(block: Table) -> Iterator[str]:
-    yield tabular(replace(block, rows=block.rows[:MAX_ROWS]), "pipe", _cell)
+    yield render_table(replace(block, rows=block.rows[:MAX_ROWS]), "pipe", _cell)
     if (more := len(block.rows) - MAX_ROWS) > 0:
         yield f"and {more:,} more rows, in `report.html`"
     if block.about:
@@ -94,7 +94,7 @@ def _cell(value: Value, text: str) -> str:
     return f"![]({value.path})" if isinstance(value, Image) else safe(text)
 
 
-def tabular(table: Table, style: str, cell: Callable[[Value, str], str]) -> str:
+def render_table(table: Table, style: str, cell: Callable[[Value, str], str]) -> str:
     """Return a table in a format of tabulate; `cell` escapes a text, given its value or `None`."""
     rows = zip(table.rows, table.texts, strict=True)
     return tabulate(

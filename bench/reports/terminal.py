@@ -62,16 +62,16 @@ def show(sections: Iterable[Section], console: Console, *, folded: bool = False)
 def _parts(block: Block, width: int) -> Iterator[RenderableType]:
     match block:
         case Statement():
-            yield Text(_plain(block.sentence, MAX_SENTENCE), style="bold")
+            yield Text(_one_line(block.sentence, MAX_SENTENCE), style="bold")
             if block.certainty:
-                yield Text(_plain(block.certainty, MAX_SENTENCE), style="dim")
+                yield Text(_one_line(block.certainty, MAX_SENTENCE), style="dim")
         case Facts():
             yield ""
             lines = rich.Table.grid(padding=(0, GAP))
             lines.add_column(style="bold", no_wrap=True)
             lines.add_column(overflow="fold")
             for title, text in block.items:
-                lines.add_row(title, Text(_plain(text)))
+                lines.add_row(title, Text(_one_line(text)))
             yield lines
         case Table():
             yield table(block, width)
@@ -87,7 +87,7 @@ def _parts(block: Block, width: int) -> Iterator[RenderableType]:
 def _notes(block: Notes) -> Iterator[Text]:
     for who, what in block.items:
         mark = ("! ", "bold yellow") if block.warning else "- "
-        yield Text.assemble(mark, f"{_plain(who)}: " if who else "", _plain(what))
+        yield Text.assemble(mark, f"{_one_line(who)}: " if who else "", _one_line(what))
     if block.more:
         yield Text(f"- {block.rest}")
 
@@ -96,7 +96,10 @@ def table(block: Table, width: int) -> rich.Table:
     """Return a table with as many columns as fit into `width` characters."""
     for most in CUTS:
         cells = [
-            [_short(column, value, most) for column, value in zip(block.columns, row, strict=True)]
+            [
+                _cell_text(column, value, most)
+                for column, value in zip(block.columns, row, strict=True)
+            ]
             for row in block.rows
         ]
         shown = _fitting(block.columns, cells, width)
@@ -120,9 +123,9 @@ def table(block: Table, width: int) -> rich.Table:
     return drawn
 
 
-def _short(column: Column, value: Value, most: int) -> str:
+def _cell_text(column: Column, value: Value, most: int) -> str:
     text = value.short if isinstance(value, Absent) else column.text(value)
-    return _plain(text, most if len(text) > MAX_CELL else MAX_CELL)
+    return _one_line(text, most if len(text) > MAX_CELL else MAX_CELL)
 
 
 def _fitting(columns: tuple[Column, ...], cells: list[list[str]], width: int) -> list[int]:
@@ -143,5 +146,5 @@ def count_fitting(widths: Sequence[int], width: int, least: int = 1) -> int:
     return count
 
 
-def _plain(text: str, most: int = MAX_TEXT) -> str:
+def _one_line(text: str, most: int = MAX_TEXT) -> str:
     return shorten(one_line(text), most)

@@ -14,26 +14,28 @@ MOST_WHOLE = 10  # at whole numbers, whose labels are short
 FEWEST = 4  # ticks of a logarithmic axis
 
 
-def scaled(panel: Panel) -> Panel:
+def scale_axes(panel: Panel) -> Panel:
     """Return the panel with the limits and ticks of its numeric axes set."""
     most = MOST_ACROSS if panel.y.names else MOST_WHOLE if panel.x.whole else MOST
-    x = _scaled(panel.x, list(_values(panel, "x")), most)
-    return replace(panel, x=x, y=_scaled(panel.y, list(_values(panel, "y")), MOST))
+    x = _scale_axis(panel.x, list(_values(panel, "x")), most)
+    return replace(panel, x=x, y=_scale_axis(panel.y, list(_values(panel, "y")), MOST))
 
 
-def _scaled(axis: Axis, values: list[float], most: int) -> Axis:
+def _scale_axis(axis: Axis, values: list[float], most: int) -> Axis:
     if axis.names or not values:
         return axis
-    low, high = _ends(axis, min(values), max(values))
-    ticks = axis.ticks or tuple(_logarithmic(low, high) if axis.log else _round(low, high, most))
+    low, high = _limits(axis, min(values), max(values))
+    ticks = axis.ticks or tuple(
+        _logarithmic_ticks(low, high) if axis.log else _round_ticks(low, high, most)
+    )
     ticks = tuple(tick for tick in ticks if not axis.whole or tick.is_integer())
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     digits = max(0, ceil(-log10(step) - 2 - 1e-9))  # decimals of a percentage
-    words = (f"{100 * tick:.{digits}f}%" if axis.percent else _plain(tick) for tick in ticks)
+    words = (f"{100 * tick:.{digits}f}%" if axis.percent else _tick_label(tick) for tick in ticks)
     return replace(axis, low=low, high=high, ticks=ticks, words=tuple(words))
 
 
-def _ends(axis: Axis, low: float, high: float) -> tuple[float, float]:
+def _limits(axis: Axis, low: float, high: float) -> tuple[float, float]:
     """Return the limits that the axis gives, or else those of the data with a margin."""
     if axis.log:
         margin = max(1.12, (high / low) ** 0.07)
@@ -61,7 +63,7 @@ def _values(panel: Panel, name: str) -> Iterator[float]:
         yield from (value for value in found if value is not None)
 
 
-def _round(low: float, high: float, most: int) -> list[float]:
+def _round_ticks(low: float, high: float, most: int) -> list[float]:
     rough = ((high - low) or 1.0) / most
     power = 10.0 ** floor(log10(rough))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * (1 - 1e-9))
@@ -69,15 +71,15 @@ def _round(low: float, high: float, most: int) -> list[float]:
     return [float(f"{place * step:.10g}") for place in places]
 
 
-def _logarithmic(low: float, high: float) -> list[float]:
+def _logarithmic_ticks(low: float, high: float) -> list[float]:
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         decades = range(int(log10(low)) - 2, int(log10(high)) + 2)
         ticks = [step * 10.0**decade for decade in decades for step in steps]
         within = [tick for tick in ticks if low <= tick <= high]
         if len(within) >= FEWEST:
             return within
-    return _round(low, high, MOST)
+    return _round_ticks(low, high, MOST)
 
 
-def _plain(value: float) -> str:
+def _tick_label(value: float) -> str:
     return f"{value / 1e6:,.4g} M" if abs(value) >= 1e6 else f"{float(f'{value:.4g}'):,.10g}"

@@ -22,7 +22,7 @@ from bench.execution.verify import (
     train_again,
 )
 from bench.registry import BACKBONES
-from bench.reports.manifest import manifest
+from bench.reports.manifest import manifest_entry
 from bench.storage.arrays import write_arrays
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, StoredRun, read_run
@@ -118,7 +118,7 @@ def test_changed_images_or_protocols_are_refused(stored: StoredRun, dataset: Dat
 
 def test_the_manifest_holds_what_a_figure_depends_on(stored: StoredRun, dataset: Dataset) -> None:
     record = stored.records[0]
-    found = manifest(record)
+    found = manifest_entry(record)
     assert found["command"] == "python run_bench.py run"
     assert found["dataset"]["fingerprint"] == dataset.fingerprint
     assert found["dataset"]["split_seed"] == 0

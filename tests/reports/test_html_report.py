@@ -59,7 +59,7 @@ class _Elements(HTMLParser):
 
 
 def rendered(findings: Findings) -> str:
-    return "".join(html.page(findings, sections.sections(findings)))
+    return "".join(html.report_page(findings, sections.sections(findings)))
 
 
 def page_of(folder: Path) -> str:

@@ -29,7 +29,7 @@ from bench.reports.blocks import Table
 from bench.reports.charts import Chart, Points
 from bench.reports.figures import sheet, style
 from bench.reports.galleries import ContactSheet, Gallery, Near, Shot
-from bench.reports.html import page
+from bench.reports.html import report_page
 from bench.reports.sections import disagreements as disagreements_section
 from bench.reports.sections import embedding
 from bench.reports.sections import mistakes as mistakes_section
@@ -283,7 +283,7 @@ def test_a_mistake_has_the_heatmap_and_the_neighbours_that_its_model_gave(tmp_pa
     (folder / "thumbnails" / "train").mkdir(parents=True)
     for place in (7, 6):
         Image.new("RGB", (9, 9)).save(folder / "thumbnails" / "train" / f"{place:05d}.jpg")
-    drawn = "".join(page(findings, [section]))
+    drawn = "".join(report_page(findings, [section]))
     assert '"train/7":"data:image/jpeg' in drawn
     assert '"train/6"' not in drawn
 

@@ -22,7 +22,7 @@ from bench import load_run
 from bench import reports as report
 from bench.analysis.findings import analyse_run
 from bench.errors import BenchError
-from bench.reports.manifest import manifest
+from bench.reports.manifest import manifest_entry
 from bench.reports.markdown import section_text
 from bench.reports.sections import runtimes, sections
 from bench.storage.arrays import write_arrays
@@ -353,5 +353,5 @@ def test_the_manifest_lists_all_trials_as_json(tmp_path: Path, notes: tuple[str,
     records = [replace(one, command=notes) for one in read_records(folder)] if notes else []
     write_records(folder, records)
     report.render(folder)
-    expected = to_json([manifest(one) for one in records], indent=2)
+    expected = to_json([manifest_entry(one) for one in records], indent=2)
     assert (folder / "manifest.json").read_text(encoding="utf-8") == expected

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bench.reports.charts import Axis, Line, Mark, Panel, Points
-from bench.reports.ticks import scaled
+from bench.reports.ticks import scale_axes
 
 
 def axis(x: Axis, *values: float) -> Axis:
     """Return the axis over marks at these positions."""
-    return scaled(Panel(x, Axis(), (Points(tuple(Mark(v, 0.0) for v in values)),))).x
+    return scale_axes(Panel(x, Axis(), (Points(tuple(Mark(v, 0.0) for v in values)),))).x
 
 
 @pytest.mark.parametrize(
@@ -40,21 +40,21 @@ def test_ticks_are_few_round_and_labelled(
 
 def test_axes_cover_intervals_and_respect_given_limits() -> None:
     mark = Mark(1.0, 0.9, interval=(0.5, 0.97))
-    y = scaled(Panel(Axis(), Axis(percent=True), (Points((mark,)),))).y
+    y = scale_axes(Panel(Axis(), Axis(percent=True), (Points((mark,)),))).y
     assert (y.low, y.high) == (pytest.approx(0.4718), pytest.approx(0.9982))
-    told = scaled(Panel(Axis(low=0.5, high=10.5), Axis(low=0.0), (Line((1, 10), (0.2, 0.4)),)))
+    told = scale_axes(Panel(Axis(low=0.5, high=10.5), Axis(low=0.0), (Line((1, 10), (0.2, 0.4)),)))
     assert (told.x.low, told.x.high, told.y.low) == (0.5, 10.5, 0.0)
 
 
 def test_a_wide_axis_and_one_of_whole_numbers_have_more_ticks() -> None:
     rows = Axis(names=("a",))
-    wide = scaled(Panel(Axis(), rows, (Points((Mark(-2.8, 0), Mark(11.0, 0))),))).x
+    wide = scale_axes(Panel(Axis(), rows, (Points((Mark(-2.8, 0), Mark(11.0, 0))),))).x
     assert wide.words == ("-2", "0", "2", "4", "6", "8", "10")
     assert axis(Axis(whole=True, low=0.5, high=7.5), 1, 7).words == tuple("1234567")
 
 
 def test_axes_of_names_and_empty_axes_have_no_ticks() -> None:
     panel = Panel(Axis(), Axis(names=("a", "b")), (Points((Mark(1.0, 0),)),))
-    assert scaled(panel).y == panel.y
+    assert scale_axes(panel).y == panel.y
     strip = Panel(Axis(log=True), Axis(), (Points((Mark(3.0, None),)),))
-    assert scaled(strip).y == strip.y
+    assert scale_axes(strip).y == strip.y

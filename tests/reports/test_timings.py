@@ -9,7 +9,7 @@ from synthetic import Net, make_run, write_records
 
 from bench.analysis.findings import analyse_run
 from bench.analysis.warnings import latency_cautions, warnings
-from bench.reports.manifest import manifest
+from bench.reports.manifest import manifest_entry
 from bench.storage.records import read_records, read_run
 from bench.types import RuntimeResult, Session
 
@@ -65,7 +65,7 @@ def test_a_drift_is_reported_for_its_runtime(tmp_path: Path) -> None:
 def test_the_manifest_says_how_each_runtime_was_timed(tmp_path: Path) -> None:
     both = {"keras": session("1"), "litert": session("2", seconds=5.0)}
     told(tmp_path / "r", dict.fromkeys(("one", "two", "three"), both))
-    assert manifest(read_records(tmp_path / "r")[0])["timed"] == {
+    assert manifest_entry(read_records(tmp_path / "r")[0])["timed"] == {
         "keras": {"started": "1", "latency_seconds": 2.0},
         "litert": {"started": "2", "latency_seconds": 5.0},
     }

@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.data.audit import gate
     from bench.data.sources import list_dataset
     from bench.reports import markdown, terminal
-    from bench.reports.audit import alone, in_terminal
+    from bench.reports.audit import standalone_section, terminal_section
     from bench.storage.cache import Store
     from bench.system.files import write_atomic
     from bench.training.events import Note, TaskProgress
@@ -80,11 +80,11 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         # Lines are not wrapped here, so that other programs find file names whole.
         console = Console(highlight=False, markup=False, soft_wrap=True, width=terminal.UNLIMITED)
-        terminal.show([in_terminal(kept)], console)
+        terminal.show([terminal_section(kept)], console)
     if arguments.out is not None:
         for path, content in gate.audit_files(kept, dataset, [SIZE], store=store).items():
             write_atomic(arguments.out / path, content)
-        write_atomic(arguments.out / "audit.md", markdown.text([alone(kept)]))
+        write_atomic(arguments.out / "audit.md", markdown.text([standalone_section(kept)]))
         errors.print(f"written     {arguments.out / 'audit.md'}", soft_wrap=True)
     if kept.leaked and arguments.on_leak == "fail":
         raise DatasetError(f"{len(kept.leaked):,} test images were seen in train or validation.")

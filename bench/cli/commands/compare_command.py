@@ -87,7 +87,7 @@ def main(arguments: argparse.Namespace) -> int:
 
         shown, images = sections(found), pictures(found, *folders)
         footer = "Rendered from the records of the two runs."
-        write_atomic(arguments.html, html.page_of(shown[0].title, shown, images, footer))
+        write_atomic(arguments.html, html.build_page(shown[0].title, shown, images, footer))
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     allowed = arguments.allow_missing
     for line in broken:

@@ -48,10 +48,10 @@ class Picture:
 def pictures(sections: Iterable[Section], thumbnails: Mapping[int, bytes]) -> tuple[Picture, ...]:
     """Return the pictures of all charts and, if the run kept thumbnails, of all contact sheets."""
     blocks = (block for section in sections for block in section.blocks)
-    return tuple(picture for block in blocks for picture in _of(block, thumbnails))
+    return tuple(picture for block in blocks for picture in _pictures_of(block, thumbnails))
 
 
-def _of(block: Block, thumbnails: Mapping[int, bytes]) -> Iterator[Picture]:
+def _pictures_of(block: Block, thumbnails: Mapping[int, bytes]) -> Iterator[Picture]:
     if isinstance(block, Chart):
         if block.on_paper == 1:
             yield Picture(block.name, block.title, _path(block.name), partial(chart.draw, block))

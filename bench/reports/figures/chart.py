@@ -16,7 +16,7 @@ from bench.reports.charts import Cells, Chart, Line, Mark, Panel, Points
 from bench.reports.figures import style
 from bench.reports.figures.axes import column_names, draw_panel, legend_handle, names_fit, row_names
 from bench.reports.figures.style import Box
-from bench.reports.ticks import scaled
+from bench.reports.ticks import scale_axes
 
 MAX_PANELS = 12
 WIDE, SQUARE, HALF, PAGE = 6.4, 1.75, 3.3, 8.6  # widths: a single panel, one of several, all
@@ -45,7 +45,7 @@ class _Size:
 @style.styled
 def draw(chart: Chart) -> Figure:
     """Draw the first of the alternatives, or a grid of up to `MAX_PANELS` panels."""
-    panels = [scaled(panel) for panel in chart.panels[:MAX_PANELS]]
+    panels = [scale_axes(panel) for panel in chart.panels[:MAX_PANELS]]
     if chart.choice:
         panels = [replace(panels[0], title="")]
     sizes = [_measure(panel, alone=len(panels) == 1) for panel in panels]

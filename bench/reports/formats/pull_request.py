@@ -9,7 +9,7 @@ from bench.analysis.escape import comment as safe
 from bench.analysis.findings import Findings
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.analysis.warnings import warnings
-from bench.reports.markdown import tabular
+from bench.reports.markdown import render_table
 from bench.reports.sections import leaderboard
 from bench.system.files import write_atomic
 
@@ -29,7 +29,7 @@ def text(findings: Findings) -> str:
     """Return the verdict, the table and the warnings, short enough for a comment."""
     ranked = leaderboard.table(findings)
     short = ranked.only(i for i, column in enumerate(ranked.columns) if column.name in SHOWN)
-    table = tabular(short, "pipe", lambda _, text: safe(text))
+    table = render_table(short, "pipe", lambda _, text: safe(text))
     about = dict(facts.facts(findings))
     context = [safe(about[title], LONG) for title in CONTEXT if title in about]
     listed = "\n".join(f"- {safe(warning, LONG)}" for warning in warnings(findings))

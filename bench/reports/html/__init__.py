@@ -43,13 +43,13 @@ MAX_PICTURES = 4_000_000  # bytes of pictures in tables and of training images
 FOOTER = "Rendered from the records of the run. Every figure is in summary.csv, in the same folder."
 
 
-def page(findings: Findings, shown: Sequence[Section]) -> Iterator[str]:
+def report_page(findings: Findings, shown: Sequence[Section]) -> Iterator[str]:
     """Return the parts of `report.html` with these sections."""
     pictures = _pictures(findings.run.folder, shown)
-    return page_of(findings.run.name, shown, pictures, FOOTER, _predictions(findings))
+    return build_page(findings.run.name, shown, pictures, FOOTER, _predictions(findings))
 
 
-def page_of(
+def build_page(
     title: str,
     shown: Sequence[Section],
     pictures: Mapping[str, bytes],
@@ -64,7 +64,7 @@ def page_of(
         name: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
         for name, jpeg in pictures.items()
     }
-    return _document(
+    return _page_parts(
         f"{one_line(title)} – backbone-bench",
         {"sections": drawn, "footer": footer},
         {"predictions": images, "pictures": embedded},
@@ -134,7 +134,7 @@ def _cells(
     return cells
 
 
-def _document(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> Iterator[str]:
+def _page_parts(title: str, data: Mapping[str, Any], blocks: Mapping[str, Any]) -> Iterator[str]:
     """Yield the page of `data`, drawn by the scripts in `static/`; `blocks` are decoded on demand.
 
     It is yielded in parts, because a page of thousands of trials would take much memory at once.

@@ -29,7 +29,7 @@ from bench.reports.blocks import (
     sort_value,
 )
 from bench.reports.charts import Cells, Chart, Line, Points, Spread
-from bench.reports.ticks import scaled
+from bench.reports.ticks import scale_axes
 
 LONGEST = 4000  # characters of an explanation
 LONG = 600  # of any other text
@@ -73,7 +73,7 @@ def _block(block: Block) -> Json:
             items = [[text(about), command] for about, command in block.items]
             return {"kind": "commands", "title": block.title, "items": items}
         case Chart():
-            return _kind(replace(block, panels=tuple(map(scaled, block.panels))))
+            return _kind(replace(block, panels=tuple(map(scale_axes, block.panels))))
     return _kind(block)
 
 

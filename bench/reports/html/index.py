@@ -19,7 +19,7 @@ from bench.analysis import format as fmt
 from bench.errors import BenchError
 from bench.reports.blocks import Absent, Block, Column, Link, Section, Statement, Table
 from bench.reports.charts import Axis, Chart, Mark, Panel, Points, line_layers
-from bench.reports.html import page_of
+from bench.reports.html import build_page
 from bench.reports.sections.leaderboard import NO_WEIGHTS
 from bench.storage.run_folder import RunMeta, read_meta
 from bench.system.files import remove_stale, write_atomic
@@ -70,7 +70,7 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
-class Past:
+class PastRun:
     """A run as the list shows it."""
 
     link: Link  # to the report
@@ -95,19 +95,19 @@ class Past:
 def write_index(results: Path) -> Path:
     """Write `index.html`, the list of the runs of a results folder; return the file."""
     remove_stale(results, recursive=False)
-    runs = sorted(_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
+    runs = sorted(_read_runs(results), key=lambda run: (run.meta.created, run.name), reverse=True)
     shown = [
-        Section("overview", "Runs", "", [Statement(_counted(runs), ABOUT)]),
-        Section("runs", "All runs", "", [_all(runs)]),
-        *_datasets(runs),
+        Section("overview", "Runs", "", [Statement(_count_text(runs), ABOUT)]),
+        Section("runs", "All runs", "", [_runs_table(runs)]),
+        *_history_sections(runs),
     ]
     path = results / FILE
     footer = "Rendered from the reports of the runs in this folder."
-    write_atomic(path, page_of("Runs", shown, {}, footer))
+    write_atomic(path, build_page("Runs", shown, {}, footer))
     return path
 
 
-def _counted(runs: Sequence[Past]) -> str:
+def _count_text(runs: Sequence[PastRun]) -> str:
     if not runs:
         return "No runs yet."
     datasets = len({run.meta.dataset.fingerprint or run.name for run in runs if run.entries})
@@ -116,7 +116,7 @@ def _counted(runs: Sequence[Past]) -> str:
     )
 
 
-def _runs(results: Path) -> Iterator[Past]:
+def _read_runs(results: Path) -> Iterator[PastRun]:
     for folder in results.iterdir():
         # `latest` is a link to a run that is in the list anyway.
         if folder.is_symlink() or not (folder / "run.json").is_file():
@@ -124,17 +124,17 @@ def _runs(results: Path) -> Iterator[Past]:
         page = "report.html" if (folder / "report.html").is_file() else "report.md"
         link = Link(folder.name, f"{quote(folder.name)}/{page}")
         try:
-            yield _past(folder, link)
+            yield _read_past_run(folder, link)
         except DAMAGE:  # a damaged run is listed without figures
-            yield Past(link, RunMeta(), (), 0)
+            yield PastRun(link, RunMeta(), (), 0)
 
 
-def _past(folder: Path, link: Link) -> Past:
-    rows = list(csv.DictReader(io.StringIO(_text(folder / "summary.csv"))))
-    verdict = json.loads(_text(folder / "verdict.json") or "{}")
+def _read_past_run(folder: Path, link: Link) -> PastRun:
+    rows = list(csv.DictReader(io.StringIO(_read_text(folder / "summary.csv"))))
+    verdict = json.loads(_read_text(folder / "verdict.json") or "{}")
     accuracies = {s["label"]: float(s["accuracy"]) for s in verdict.get("standings", ())}
     best = verdict.get("best")
-    return Past(
+    return PastRun(
         link,
         read_meta(folder),
         _entries(rows, accuracies),
@@ -145,7 +145,7 @@ def _past(folder: Path, link: Link) -> Past:
     )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
@@ -176,7 +176,7 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _all(runs: Sequence[Past]) -> Table:
+def _runs_table(runs: Sequence[PastRun]) -> Table:
     """Return a row for each run, the newest first."""
     rows = tuple(
         (
@@ -189,10 +189,10 @@ def _all(runs: Sequence[Past]) -> Table:
     return Table("All runs, newest first", RUNS, rows)
 
 
-def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
+def _history_sections(runs: Sequence[PastRun]) -> Iterator[Section]:
     """Yield the history of each data set. Data sets are distinguished by content, not by name,
     because figures on different images are not comparable."""
-    by_content: dict[str, list[Past]] = {}
+    by_content: dict[str, list[PastRun]] = {}
     for run in runs:
         if run.entries:
             by_content.setdefault(run.meta.dataset.fingerprint or run.name, []).append(run)
@@ -215,7 +215,7 @@ def _datasets(runs: Sequence[Past]) -> Iterator[Section]:
         yield Section(f"history_{number}", f"History on {name}", about, blocks)
 
 
-def _histories(runs: Sequence[Past]) -> tuple[Points, ...]:
+def _histories(runs: Sequence[PastRun]) -> tuple[Points, ...]:
     """Return the accuracy over time of each backbone that is in several runs, the oldest first.
     Each input size has its own line."""
     sizes = {(entry.backbone, entry.input_size) for run in runs for entry in run.entries}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis import format as fmt
 from bench.analysis.findings import Findings
 from bench.analysis.leaks import leak_effects
-from bench.reports.audit import of_audit
+from bench.reports.audit import audit_section
 from bench.reports.blocks import Column, Estimate, Section, Table, Value
 
 PLACE = 25
@@ -36,4 +36,4 @@ def section(findings: Findings) -> Section | None:
         rows.append(tuple(row))
     title = "Accuracy without leaked images"
     tables = [Table(title, ACCURACIES, tuple(rows), about=ABOUT_ACCURACIES)] if rows else []
-    return of_audit(kept, "Data audit", tables)
+    return audit_section(kept, "Data audit", tables)

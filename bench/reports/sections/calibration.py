@@ -109,11 +109,11 @@ def _points(found: Sequence[Bin], seeds: int, *, scaled: bool = False) -> Points
 def _about(findings: Findings) -> str:
     images = len(findings.run.dataset.splits["validation"])
     return (
-        f"ECE is the expected calibration error over {BINS} bins of equal width of the predicted "
-        f"class' probability; a calibrated backbone would show about the value under “if "
-        f"calibrated” on as many images. “After” is after temperature scaling: the logits are "
-        f"divided by the temperature that fits the {images:,} validation images best; no predicted "
-        f"class changes. No temperature is fitted if the validation set is too small: fewer "
-        f"than {MIN_IMAGES} images, no wrong predictions, or a standard error above "
-        f"{100 * MAX_STANDARD_ERROR:.0f}% of the temperature."
+        f"ECE is the expected calibration error over {BINS} bins of equal width of confidence; a "
+        f"calibrated backbone would show about the value under “if calibrated” on as many images. "
+        f"“After” is after temperature scaling: the logits are divided by the temperature that "
+        f"fits the {images:,} validation images best; no predicted class changes. No temperature "
+        f"is fitted if the validation set is too small: fewer than {MIN_IMAGES} images, no wrong "
+        f"predictions, or a standard error above {100 * MAX_STANDARD_ERROR:.0f}% of the "
+        f"temperature."
     )
