@@ -277,10 +277,7 @@ def _build_dataset(listing: Listing, outcomes: Outcomes) -> Dataset:
     return replace(
         undecoded_dataset(listing),
         splits=splits,
-        notes=(
-            *listing.notes,
-            *data_warnings(listing.classes, splits),
-        ),  # of what could be read
+        notes=(*listing.notes, *data_warnings(listing.classes, splits)),  # of usable images
         fingerprint=fingerprint(listing.classes, splits),
         excluded=tuple(excluded),
         wrong_extensions=tuple(

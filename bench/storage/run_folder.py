@@ -111,7 +111,7 @@ LOCK = ".lock"  # held by the process that writes the run
 JOBS = "jobs"  # one folder for each cluster job; a job whose folder is deleted ends
 LATEST = "latest"  # a link to the newest run, or a file whose first line names it
 RESERVED_NAMES = (LATEST, "index.html")  # entries of `results/` that are not runs
-MAX_NAME_BYTES = 200  # file systems allow 255, less what temporary names add
+MAX_NAME_BYTES = 200  # file systems allow 255, from which temporary names need some
 
 
 def check_name(name: str) -> None:
@@ -168,7 +168,7 @@ def find_run(results: Path, name: str, *, screening: bool = False) -> Path:
     `screening`: also find a run of which only the screening has begun.
     """
     for folder in (results / name, Path(name)):
-        if folder.name == LATEST and folder.is_file():  # where links cannot be made
+        if folder.name == LATEST and folder.is_file():  # on file systems without links
             first, *_ = [*folder.read_text(encoding="utf-8", errors="replace").splitlines(), ""]
             folder = folder.parent / first.strip()
         if (folder / "run.json").is_file() or (screening and run_json_paths(folder)):

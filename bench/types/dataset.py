@@ -12,7 +12,7 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 @dataclass(frozen=True)
 class Excluded:
-    """An image that was left out, and why."""
+    """An image that was excluded, and the reason."""
 
     id: str
     reason: str

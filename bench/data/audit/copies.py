@@ -95,7 +95,7 @@ def standardise(pictures: Pictures, inside: Pictures) -> Pictures:
 
 
 def _coordinates(edge: int) -> NDArray[np.float32]:
-    """Return the pixel positions along one axis, from -1 to 1."""
+    """Return the pixel positions along one axis, in half edges from the middle."""
     return (np.arange(edge, dtype=np.float32) - (edge - 1) / 2) / (edge / 2)
 
 

@@ -32,9 +32,7 @@ ALL_PAIRS = 25_000  # images: comparing all pairs takes seconds, and grows with 
 ROWS, COLUMNS = 32, 8192  # hashes compared at a time: a block fits into a core's cache
 
 WINDOW = 32  # neighbours with which each hash is compared, on each side
-MAX_MISSED = (
-    1e-3  # the share of pairs at the largest distance that may be missed, for random hashes
-)
+MAX_MISSED = 1e-3  # fraction of pairs at the largest distance that may be missed
 ORDERS = 8  # sort orders of one shuffle, each beginning with another eighth of the bits
 COMPACTED = 1 << 20  # pairs collected, with many repetitions, before they are deduplicated
 SHUFFLED = 1 << 16  # hashes whose bits are shuffled at a time

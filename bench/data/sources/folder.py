@@ -32,7 +32,7 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
-MAX_FILE_BYTES = 256 * 2**20  # files are read whole, several at once: a limit on memory
+MAX_FILE_BYTES = 256 * 2**20  # limits memory: several whole files are read at the same time
 MAX_PATH = 200  # characters of a path in an error
 
 
