@@ -36,7 +36,7 @@ def put(name, **content):
 def run_trials(job, listener, imports):
     listener(Note(f"read {sys.stdin.read()!r}"))
 
-put("bench.models.backends.base", current=None)
+put("bench.models.backends.base", current_backend=None)
 put("bench.training.trial", run_trials=run_trials)
 """
 SLOW = """
