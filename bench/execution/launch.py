@@ -101,7 +101,7 @@ class DecodedImages:
     """The decoded images of a run, and the audit of them."""
 
     dataset: Dataset
-    trained: Dataset  # `dataset` without the images that the audit left out
+    audited: Dataset  # without the images that the audit left out
     audit: KeptAudit | None  # None: not requested
 
 
@@ -131,8 +131,8 @@ def run_prepared(
     has locked the folder; None: lock it here.
     """
     request, store = prepared.request, prepared.store
-    dataset, trained, audit, sizes = images.dataset, images.trained, images.audit, prepared.sizes
-    planned = prepared.preview(trained, audit)
+    dataset, audited, audit, sizes = images.dataset, images.audited, images.audit, prepared.sizes
+    planned = prepared.preview(audited, audit)
     listener(planned)
     plan = planned.plan
     plan.refuse_empty()
@@ -145,7 +145,7 @@ def run_prepared(
         notes=prepared.notes,
         broken_plugins=prepared.broken_plugins,
         files={**gate.audit_files(audit, dataset, sizes, store=store), **(files or {})},
-        restore=lambda: prepared.restore(trained),
+        restore=lambda: prepared.restore(audited),
     )
 
     def write_reports() -> tuple[Findings, list[Section]]:
@@ -155,7 +155,7 @@ def run_prepared(
         findings = reports.read(folder)
         shown = sections(findings)
         for split, places in reports.shown_images(findings).items():
-            thumbnails.store_thumbnails(folder, places, trained, sizes, store, split)
+            thumbnails.store_thumbnails(folder, places, audited, sizes, store, split)
         reports.write(findings, shown, latex=request.latex)
         reports.point_latest(request.results, folder.name)
         reports.write_index(request.results)
@@ -195,7 +195,7 @@ def _audit(
     if not request.audit:
         return dataset, None
     task = "looking for copies"
-    trained, audit = gate.audit_dataset(
+    audited, audit = gate.audit_dataset(
         prepared.listing,
         dataset,
         prepared.sizes,
@@ -204,4 +204,4 @@ def _audit(
         progress=lambda stage, done, total: listener(TaskProgress(task, done, total, stage)),
     )
     listener(TaskEnded(task))
-    return trained, audit
+    return audited, audit

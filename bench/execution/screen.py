@@ -63,7 +63,7 @@ def run(request: ScreenRequest, listener: RunListener, executor: Executor | None
     """Screen all backbones of the request and run the finalists; return the finalists' run."""
     with launch.prepare_with_executor(request, listener, executor) as (prepared, started):
         images = launch.decode(prepared, listener)
-        costs = ScreeningCosts(prepared, images.trained, listener)
+        costs = ScreeningCosts(prepared, images.audited, listener)
         name = request.run or costs.plan.name
         folder = prepare_run_folder(request.results, name, fresh=request.fresh)
         with lock_run(folder), ProgressFile(folder, listener) as progress:
@@ -152,7 +152,7 @@ class _Rounds:
         later: Sequence[str],
     ) -> Mapping[str, Record]:
         """Train what a round is missing in its `folder`; return the records by trial key."""
-        prepared, trained, costs = self.prepared, self.images.trained, self.costs
+        prepared, audited, costs = self.prepared, self.images.audited, self.costs
         plan = replace(costs.early_plan, planned=planned)
         inputs = RunInputs(
             plan,
@@ -160,7 +160,7 @@ class _Rounds:
             replace(prepared.request, keep_models="none"),
             prepared.store,
             notes=prepared.notes,
-            restore=lambda: prepared.restore(trained),
+            restore=lambda: prepared.restore(audited),
             job_fields=job_fields,
         )
         with open_run(inputs) as remaining:
@@ -181,8 +181,8 @@ class _Rounds:
     @cached_property
     def sample(self) -> tuple[int, ...]:
         """Return the indices of the training images to probe, balanced over the classes."""
-        trained = self.images.trained
-        labels, classes = pixels.labels(trained, "train"), len(trained.classes)
+        audited = self.images.audited
+        labels, classes = pixels.labels(audited, "train"), len(audited.classes)
         counts = balance_counts(np.bincount(labels, minlength=classes).tolist(), self.costs.sample)
         random = np.random.default_rng([self.prepared.request.split_seed, 3])
         of_class = (random.permutation(np.flatnonzero(labels == c)) for c in range(classes))
@@ -193,7 +193,7 @@ class _Rounds:
         """Return the group number of each image of the sample."""
         images = self.images
         audit = None if images.audit is None else images.audit.audit
-        ids = images.trained.splits["train"].ids
+        ids = images.audited.splits["train"].ids
         groups = group_numbers(ids, audit, self.prepared.listing.groups)
         return tuple(groups[place] for place in self.sample)
 

@@ -21,6 +21,7 @@ from bench.execution.verify import (
     stored_protocol,
     train_again,
 )
+from bench.models.backends.base import start_backend
 from bench.registry import BACKBONES
 from bench.reports.manifest import manifest_entry
 from bench.storage.arrays import write_arrays
@@ -45,6 +46,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Dataset:
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory, store: Store, dataset: Dataset) -> StoredRun:
     """A run of two seeds, as the harness leaves it."""
+    start_backend()  # sets variables that records hold, as in the second training
     folder = tmp_path_factory.mktemp("run")
     found, _ = run(dataset, store, folder, seeds=(0, 1))
     write_records(folder, [evidence.record for evidence in found])
