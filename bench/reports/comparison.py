@@ -39,13 +39,13 @@ CHANGES = (
     Column("After", fmt.significant),
     Column("Change", fmt.significant, importance=80),
     Column("95% interval", fmt.significant, importance=60),
-    Column("It is", importance=70),
+    Column("Result", importance=70),
 )
 COUNTS = (
     Column("Backbone"),
-    Column("Now right", fmt.whole, better="higher"),
+    Column("Now correct", fmt.whole, better="higher"),
     Column("Now wrong", fmt.whole, better="lower"),
-    Column("Wrong in another way", fmt.whole),
+    Column("Wrong, another class", fmt.whole),
 )
 _SHOW: dict[str, fmt.Show] = {
     "share": fmt.percent,
@@ -120,9 +120,9 @@ def _panels(changes: Sequence[ChangedFigure]) -> Iterator[Panel]:
         metric = METRICS[figure]
         found = [c for c in changes if c.figure == figure and c.low is not None]
         shares = metric.unit == "share"
-        marks: dict[str, list[Mark]] = {"beyond chance": [], "may be chance": []}
+        marks: dict[str, list[Mark]] = {"significant": [], "not significant": []}
         for row, change in enumerate(found):
-            name = "beyond chance" if change.is_significant else "may be chance"
+            name = "significant" if change.is_significant else "not significant"
             marks[name].append(_mark(change, row, 100 if shares else 1))
         if found:
             unit = "percentage points" if shares else metric.unit
@@ -155,7 +155,7 @@ def judgement(change: ChangedFigure) -> str:
     if change.low is None:
         return "the same" if change.difference == 0 else ""
     if not change.is_significant:
-        return "may be chance"
+        return "not significant"
     metric = METRICS[change.figure]
     if metric.better == "neither":
         return ""

@@ -132,7 +132,7 @@ def test_the_comparison_as_a_page_and_as_markdown(tmp_path: Path) -> None:
     (chart,) = (b for b in data["sections"]["changes"]["blocks"] if b["kind"] == "chart")
     panel = next(panel for panel in chart["panels"] if panel["title"] == "Test accuracy")
     (mark,) = panel["layers"][1]["marks"]
-    assert (panel["layers"][1]["name"], mark["x"]) == ("beyond chance", -10)
+    assert (panel["layers"][1]["name"], mark["x"]) == ("significant", -10)
 
 
 def test_two_images_more_may_be_chance(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_two_images_more_may_be_chance(tmp_path: Path) -> None:
     assert not change(found, "accuracy").is_significant
     text = "\n".join(lines(found))
     assert "accuracy" in text
-    assert "may be chance" in text
+    assert "not significant" in text
 
 
 def test_images_are_matched_by_content_whatever_their_order_and_names(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_a_slower_machine_may_explain_a_longer_latency(tmp_path: Path) -> None:
     found = compared(before, made(tmp_path / "b", 4, 0.012, calibration=(0.0625, 0.0625)))
     latency = change(found, "latency_p50_ms")
     assert (latency.low, latency.high) == (pytest.approx(-0.4), pytest.approx(2.0))
-    assert "may be chance" in next(line for line in lines(found) if "latency" in line)
+    assert "not significant" in next(line for line in lines(found) if "latency" in line)
     found = compared(before, made(tmp_path / "c", 4, 0.012))
     assert "likely worse" in "\n".join(lines(found))
 
