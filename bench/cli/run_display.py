@@ -102,9 +102,9 @@ class RunDisplay:
         self._live.close()
         self._display = None
 
-    def _plan(self, planned: RunPreview) -> None:
+    def _plan(self, preview: RunPreview) -> None:
         """Print the plan: images, protocol, backbones, estimated time and the run's folder."""
-        plan, schedule, waiting = planned.plan, planned.schedule, planned.untrained
+        plan, schedule, waiting = preview.plan, preview.schedule, preview.untrained
         protocol, dataset = plan.protocol, plan.dataset
         counts = split_counts({name: len(split) for name, split in dataset.splits.items()})
         self.print(f"images    {counts}, {len(dataset.classes)} classes")
@@ -113,23 +113,23 @@ class RunDisplay:
         if plan.measuring.robustness:
             passes = robustness_passes(len(dataset.splits["test"]))
             self.print(f"robust    {passes:,} corrupted test images for each pretrained model")
-        self._console.print(_backbones(planned, schedule.trials))
+        self._console.print(_backbone_table(preview, schedule.trials))
         for skipped in plan.skipped:
             self.print(f"skipped   {skipped.backbone}: {skipped.reason}", "red")
         about = "unknown (a backbone declares no cost)"
         if schedule.known:
             total = estimate(schedule.total)
             about = f"about {total} on this CPU, with measuring and reports"
-        self.print(f"run       {planned.folder}, {quantity(len(waiting), 'trial')} to do, {about}")
-        if not planned.decoded:
+        self.print(f"run       {preview.folder}, {quantity(len(waiting), 'trial')} to do, {about}")
+        if not preview.decoded:
             text = (
                 "audit     not known before the images are decoded, nor are the unusable images "
                 "and the finished trials"
             )
             self.print(text, "dim")
-        self._audit(planned.audit)
-        if planned.unmeasured:
-            self.print(f"measure   {quantity(len(planned.unmeasured), 'trained trial')}")
+        self._audit(preview.audit)
+        if preview.unmeasured:
+            self.print(f"measure   {quantity(len(preview.unmeasured), 'trained trial')}")
 
     def _audit(self, kept: KeptAudit | None) -> None:
         """Print one line on leaks, and one on all other findings of the audit."""
@@ -152,14 +152,14 @@ class RunDisplay:
                 self.print(f"          {image.id}: {image.reason}")
 
 
-def _backbones(planned: RunPreview, seconds: Mapping[str, float]) -> Table:
+def _backbone_table(preview: RunPreview, seconds: Mapping[str, float]) -> Table:
     """Return a table of the backbones, with remaining trials and their estimated seconds."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("backbone", "px", "weights", "trials", "to do", "estimate"):
         words = title in ("backbone", "weights")
         table.add_column(title, justify="left" if words else "right", no_wrap=not words)
-    waiting = {trial.key for trial in planned.untrained}
-    for one in planned.plan.planned:
+    waiting = {trial.key for trial in preview.untrained}
+    for one in preview.plan.planned:
         left = [trial.key for trial in one.trials if trial.key in waiting]
         known = left and one.cost is not None
         table.add_row(

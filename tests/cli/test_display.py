@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.analysis.format import estimate
 from bench.cli.api import NotebookDisplay
 from bench.cli.display import Display, sparkline
-from bench.cli.run_display import _backbones
+from bench.cli.run_display import _backbone_table
 from bench.execution.plan import Plan
 from bench.execution.progress import ProgressTracker, make_schedule
 from bench.protocol import Phase
@@ -162,7 +162,10 @@ def test_a_figure_keeps_its_unit_where_the_terminal_is_narrow() -> None:
     display = Display(Console(file=StringIO(), width=60, force_terminal=True))
     display(TrialEnded(Record(SCHEMA, p.trials[0], "ok"), 0.5, seconds=83.0))
     planned = Mock(plan=p, untrained=p.trials)
-    for table in (display._table(display._results), _backbones(planned, {p.trials[0].key: 83.0})):
+    for table in (
+        display._table(display._results),
+        _backbone_table(planned, {p.trials[0].key: 83.0}),
+    ):
         shown = Console(file=StringIO(), width=46)
         shown.print(table)
         assert "1 min 23 s" in shown.file.getvalue()  # type: ignore[attr-defined]

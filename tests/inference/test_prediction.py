@@ -168,7 +168,7 @@ def test_a_name_means_the_backbone_and_not_the_folder(
     (record,), paths = predict_command._members_and_paths(run, ["tiny", str(data / "test")])
 
     assert (record.trial.backbone, paths) == ("tiny", [data / "test"])
-    with pytest.raises(UsageError, match=r"\(./tiny is one, if you mean that\)"):
+    with pytest.raises(UsageError, match=r"\(./tiny names the one that is here\)"):
         predict_command._members_and_paths(run, ["tiny"])
     # A path means images, and who answers is the run's choice: here it ranks none.
     with pytest.raises(NotRankedError, match="ranks no backbone"):

@@ -77,18 +77,18 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.models.rebuild import code_warning
     from bench.reports import predictions, terminal
 
-    say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    run = read_trained(arguments, say)
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    run = read_trained(arguments, errors)
     members, paths = _members_and_paths(run, arguments.what)
     ignored = Counter[str]()
     images = find_images(paths, ignored)
     if ignored:
-        say.print(f"note      {ignored_note(ignored)}")
+        errors.print(f"note      {ignored_note(ignored)}")
     overlays = Overlays(arguments.explain) if arguments.explain else None
     for warning in filter(None, map(code_warning, members)):
-        say.print(f"warning: {warning}", style="yellow")
+        errors.print(f"warning: {warning}", style="yellow")
     model = model_of(run, *members)
-    source = _announce(model, arguments.min_confidence, say)
+    source = _announce(model, arguments.min_confidence, errors)
     predicting = predict(model, images, overlays)
     top = min(arguments.top, len(source.classes))
     found = _write_json(predicting, source) if arguments.json else list(predicting)
@@ -99,9 +99,9 @@ def main(arguments: argparse.Namespace) -> int:
         shown = predictions.section(found, source, top)
         terminal.show([shown], Console(highlight=False, width=width))
     for line in predictions.summary(found, source):
-        say.print(line, style="yellow")
+        errors.print(line, style="yellow")
     if overlays:
-        say.print(overlays.summary)
+        errors.print(overlays.summary)
     return Exit.INCOMPLETE if any(prediction.reason for prediction in found) else Exit.DONE
 
 
@@ -145,28 +145,28 @@ def _members_and_paths(
     if not unknown:
         members, images = find_members(run, words[0]), words[1:]
     elif len(first.parts) == 1 and not first.suffix and not os.path.lexists(first):
-        # Probably a misspelled backbone: taken for a path, it would leave the model to the run.
+        # Probably a misspelled backbone; taken for a path, another model would predict.
         names = {record.trial.name for record in run.records}
         raise UnknownNameError(f"image, folder or backbone of run {run.name}", unknown[0], names)
     else:
         members, images = (best_record(run),), words
     if not images:
-        here = f" (./{words[0]} is one, if you mean that)" if first.exists() else ""
-        raise UsageError(f"name at least one image or folder to predict{here}.")
+        hint = f" (./{words[0]} names the one that is here)" if first.exists() else ""
+        raise UsageError(f"name at least one image or folder to predict{hint}.")
     return members, [Path(word) for word in images]
 
 
-def _announce(model: PredictingModel, min_confidence: float, say: Console) -> Predictor:
+def _announce(model: PredictingModel, min_confidence: float, errors: Console) -> Predictor:
     """Print which model predicts, with warnings about it, and return its description."""
     from bench.inference.model_card import RANDOM_WEIGHTS_WARNING
     from bench.reports.predictions import Predictor
 
     trained = seeds(seed for record in model.members for seed in record.trial.seeds)
-    say.print(f"model     {model.name}, {trained}, of run {model.run.name}")
+    errors.print(f"model     {model.name}, {trained}, of run {model.run.name}")
     if not all(record.pretrained for record in model.members):
-        say.print(RANDOM_WEIGHTS_WARNING, style="yellow")
+        errors.print(RANDOM_WEIGHTS_WARNING, style="yellow")
     if model.temperature is None:
-        say.print(f"Confidence is not calibrated: {model.not_calibrated}.", style="yellow")
+        errors.print(f"Confidence is not calibrated: {model.not_calibrated}.", style="yellow")
     return Predictor(
         run=model.run.name,
         backbone=model.name,

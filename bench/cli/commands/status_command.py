@@ -85,8 +85,7 @@ def _counts(status: Status | RoundStatus) -> str:
 
 
 def _last_started(results: Path) -> str:
-    """Return the name of the run whose command started last, even if it has no reports yet, as
-    `latest` has."""
+    """Return the name of the run whose command started last; `latest` names runs with reports."""
     found = {
         path.stat().st_mtime: run.name
         for run in results.glob("*")

@@ -70,7 +70,7 @@ class _Stage:
 
     def __init__(self, job: Job, listener: Listener, isolated: IsolatedProcesses | None) -> None:
         self.job, self.isolated = job, isolated
-        self.pass_on, self.renewed = listener, dict[str, Record]()
+        self.pass_on, self.latest = listener, dict[str, Record]()
         self.folder = Path(job.folder)
         self.settings, self.measuring = job.trials[0].settings, job.measuring
         keras.config.set_dtype_policy(self.settings.precision)
@@ -93,13 +93,13 @@ class _Stage:
         self.progress = MeasuringProgress(self.listener, total)
         if groups:
             self._time_runtimes(run, groups)
-        for one in more:
-            self._evaluate(run, one)
+        for evaluation in more:
+            self._evaluate(run, evaluation)
 
     def _time_runtimes(self, run: StoredRun, groups: Sequence[Group]) -> None:
         calibration, rate = Calibration(), best_matrix_rate()
         with ExitStack() as stack:
-            models = self._models(run, groups, stack)
+            models = self._build_models(run, groups, stack)
             for runtime in self.runtimes:
                 if chosen := [model for model in models if runtime.name in model.runtimes]:
                     self._measure(runtime, chosen, run, calibration, rate)
@@ -107,26 +107,26 @@ class _Stage:
     def listener(self, event: Event) -> None:
         """Pass an event on, and keep the last record of each trial: that on disk may be older."""
         if isinstance(event, RecordMeasured):
-            self.renewed[event.record.trial.key] = event.record
+            self.latest[event.record.trial.key] = event.record
         self.pass_on(event)
 
-    def _evaluate(self, run: StoredRun, one: Evaluation) -> None:
+    def _evaluate(self, run: StoredRun, evaluation: Evaluation) -> None:
         """Compute one evaluation; an error becomes a note, and other evaluations follow."""
-        records = [self.renewed.get(record.trial.key, record) for record in one.records]
-        trial = records[0].trial
+        records = [self.latest.get(record.trial.key, record) for record in evaluation.records]
+        trial, title, seconds = records[0].trial, evaluation.title, evaluation.seconds
 
         def report(done: int, total: int) -> None:
-            self.progress.report(trial, one.title, within=one.seconds * done / max(total, 1))
+            self.progress.report(trial, title, within=seconds * done / max(total, 1))
 
         try:
-            for record in one.compute(run, records, self.job, self.store, report):
+            for record in evaluation.compute(run, records, self.job, self.store, report):
                 self.listener(RecordMeasured(record))
         except Exception as error:
             traceback.print_exc()
-            self.listener(Note(f"{trial.name}, {one.title}: {failure_reason(error)}"))
-        self.progress.add(one.seconds)
+            self.listener(Note(f"{trial.name}, {title}: {failure_reason(error)}"))
+        self.progress.add(seconds)
 
-    def _models(
+    def _build_models(
         self, run: StoredRun, groups: Sequence[Group], stack: ExitStack
     ) -> list[MeasuredModel]:
         models: dict[str, MeasuredModel] = {}
@@ -136,7 +136,7 @@ class _Stage:
         for records, names in groups:
             self.progress.report(records[0].trial, BUILDING)
             try:
-                models[records[0].trial.key] = self._model(run, records, names, stack)
+                models[records[0].trial.key] = self._build_model(run, records, names, stack)
             except Exception as error:
                 traceback.print_exc()
                 failed = [
@@ -148,13 +148,13 @@ class _Stage:
             self.progress.add(REBUILD_SECONDS)
         for record in watched:
             # Collected last, as it was measured in parallel with the building above.
-            begun, memory = time.perf_counter(), self._memory()
+            begun, memory = time.perf_counter(), self._collect_memory()
             if model := models.get(record.trial.key):
                 model.memory = memory
                 model.seconds += time.perf_counter() - begun
         return list(models.values())
 
-    def _model(
+    def _build_model(
         self, run: StoredRun, records: list[Record], names: tuple[str, ...], stack: ExitStack
     ) -> MeasuredModel:
         begun = time.perf_counter()
@@ -175,13 +175,13 @@ class _Stage:
             records,
             names,
             source,
-            self._float32(run, records[0], names, source),
+            self._float32_source(run, records[0], names, source),
             test,
             evidence.arrays["test_probabilities"],
             time.perf_counter() - begun,
         )
 
-    def _float32(
+    def _float32_source(
         self, run: StoredRun, record: Record, names: tuple[str, ...], source: ModelSource
     ) -> ModelSource:
         """Return the model in float32 if it has another precision and is to be converted."""
@@ -236,7 +236,10 @@ class _Stage:
             self.progress.report(trial, text)
             rounds = interleave(every, between=between)
             self.progress.add(seconds)
-            timed += [(model, self._timed(prepared, calls)) for model, prepared, calls in ready]
+            timed += [
+                (model, self._collect_durations(prepared, calls))
+                for model, prepared, calls in ready
+            ]
         session = Session(
             started=self.started,
             backbones=tuple(model.records[0].trial.name for model, *_ in ready),
@@ -256,7 +259,7 @@ class _Stage:
         memory = model.memory
         if runtime.name != REFERENCE:
             self._start_memory(runtime, model.records[0], source.folder)
-            memory = self._memory()
+            memory = self._collect_memory()
         deployment.result = replace(
             deployment.result, memory_bytes=memory.process, device_memory_bytes=memory.device
         )
@@ -269,11 +272,13 @@ class _Stage:
                 *(self.folder, record.trial.key, runtime.name, artefacts, self.threads),
             )
 
-    def _memory(self) -> MemoryUse:
+    def _collect_memory(self) -> MemoryUse:
         found: MemoryUse | None = self.isolated.result() if self.isolated else None
         return found or MemoryUse()
 
-    def _timed(self, deployment: Deployment, calls: Mapping[int, TimedCall]) -> TimedRuntime:
+    def _collect_durations(
+        self, deployment: Deployment, calls: Mapping[int, TimedCall]
+    ) -> TimedRuntime:
         """Return the durations by batch size; if batch size 1 failed, the result is a failure."""
         result, done = deployment.result, {b: s for b, s in calls.items() if not s.failure}
         failed = {str(b): s.failure for b, s in calls.items() if s.failure}
