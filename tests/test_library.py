@@ -142,7 +142,7 @@ def test_a_run_as_one_call(tmp_path: Path) -> None:
 def test_a_finished_run_classifies_images(trained_run: Path) -> None:
     run = bench.load_run(trained_run)
     images = trained_run.parent.parent / "data" / "test"
-    with pytest.raises(BenchError, match="has tiny from a plugin that is not loaded; name it with"):
+    with pytest.raises(BenchError, match="a plugin that is not loaded; name the plugin with --"):
         run.predict(images, backbone="tiny")
     with user.unchanged():
         answers = run.predict(images, backbone="tiny", plugins=[user.PLUGINS / "tiny_backbone.py"])

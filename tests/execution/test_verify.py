@@ -121,7 +121,7 @@ def test_changed_images_or_protocols_are_refused(stored: StoredRun, dataset: Dat
 def test_the_manifest_holds_what_a_figure_depends_on(stored: StoredRun, dataset: Dataset) -> None:
     record = stored.records[0]
     found = manifest_entry(record)
-    assert found["command"] == "python run_bench.py run"
+    assert found["command"].endswith("python run_bench.py run")  # after another Keras backend
     assert found["dataset"]["fingerprint"] == dataset.fingerprint
     assert found["dataset"]["split_seed"] == 0
     assert found["dataset"]["train_images"] == 40

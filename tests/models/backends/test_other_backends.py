@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.analysis.metrics.base import METRICS
 from bench.storage.records import read_run
@@ -46,24 +47,28 @@ def test_tensorflow_is_not_installed() -> None:
     assert importlib.util.find_spec("tensorflow") is None
 
 
-def test_a_demo_trial(tmp_path: Path) -> None:
-    (tmp_path / "short.toml").write_text(PROTOCOL)
+def _bench(folder: Path, *words: str) -> str:
+    """Run a command in its own process; return its standard output."""
     done = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "run_bench.py"), "--backbones", "mobilenetv2"),
-            *("--dataset", "demo", "--limit", "40", "--input-size", "64", "--weights", "random"),
-            *("--latency-seconds", "0.2", "--deterministic", "--run", "demo"),
-            *("--protocol", "short.toml"),
-            *("--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")),
-        ],
-        cwd=tmp_path,
+        [sys.executable, str(ROOT / "run_bench.py"), *words, "--results", str(folder / "results")],
+        cwd=folder,
         env={**os.environ, "JAX_LOG_COMPILES": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_demo_trial(tmp_path: Path) -> None:
+    (tmp_path / "short.toml").write_text(PROTOCOL)
+    _bench(
+        tmp_path,
+        *("run", "--backbones", "mobilenetv2", "--weights", "random", "--protocol", "short.toml"),
+        *("--dataset", "demo", "--limit", "40", "--input-size", "64", "--latency-seconds", "0.2"),
+        *("--deterministic", "--keep-models", "best", "--run", "demo", "--cache", "cache"),
+    )
     run = read_run(tmp_path / "results" / "demo")
     (evidence,) = run.evidence
     assert evidence.record.status == "ok"
@@ -79,3 +84,11 @@ def test_a_demo_trial(tmp_path: Path) -> None:
         compiled = set(re.findall(r"Finished XLA compilation of jit\((\w+)\)", logs))
         assert "step" in compiled
         assert not compiled & MADE_BY_NUMPY
+
+    # In the same test: another process of pytest would train again.
+    Image.fromarray(np.full((64, 64, 3), 127, np.uint8)).save(tmp_path / "grey.png")
+    words = ("--explain", "heatmaps", "--format", "csv")
+    answers = _bench(tmp_path, "predict", "demo", "mobilenetv2", "grey.png", *words)
+    assert answers.splitlines()[1].startswith(("grey.png,cat", "grey.png,dog"))
+    assert len(list((tmp_path / "heatmaps").iterdir())) == 1
+    assert "The same probabilities, bit for bit" in _bench(tmp_path, "verify", "demo")
