@@ -195,7 +195,8 @@ def _limits(run: StoredRun, evidence: PooledEvidence, about: About) -> str:
         if evidence.members[1:]
         else "Its latency was not measured: it is that of the model of one seed."
         if evidence.record.trial.seeds[1:]
-        else "The latency was measured on the machine of the run, through Keras.",
+        else f"The latency was measured on the machine of the run, through Keras on "
+        f"{evidence.record.environment.get('keras_backend', 'tensorflow')}.",
     ]
     random = not evidence.record.pretrained
     if random:

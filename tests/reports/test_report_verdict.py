@@ -480,3 +480,12 @@ def test_rows_of_single_trials_are_not_called_means(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     results = text[text.index("## Results") :]
     assert "Means over seeds ±" not in results[: results.index("![")]
+
+
+def test_a_card_names_the_backend_that_was_timed(tmp_path: Path) -> None:
+    findings = made(tmp_path, CLOSE, images=10)
+    about = About(("cats", "dogs"), 224, "b", "r", "key", None, "0")
+    record = replace(findings.run.records[1], environment={"keras_backend": "jax"})
+    of_b = pool_evidence(findings.run, [record])
+    text = model_card.text(findings.run, of_b, about, "b.onnx", "loaded again")
+    assert "on the machine of the run, through Keras on jax." in text
