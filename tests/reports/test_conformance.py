@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from synthetic import SIX, Net, make_run
 from test_html_report import HOSTILE, rendered
-from tinyhtml5.parser import HTMLParser
+from tinyhtml5.parser import HTMLParser  # type: ignore[import-untyped]
 
 from bench.analysis.escape import one_line, shorten
 from bench.analysis.findings import Findings, analyse_run

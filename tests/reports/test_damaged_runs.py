@@ -62,7 +62,7 @@ def keys(folder: Path) -> list[str]:
     return [record.trial.key for record in read_records(folder)]
 
 
-def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], object]:
     """Change a JSON file; for `records.jsonl`, its first line."""
 
     def damage(folder: Path) -> None:
@@ -72,11 +72,11 @@ def _json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     return damage
 
 
-def _bytes(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content) and None
+def _bytes(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
 
 
-def _arrays(**arrays: Any) -> Callable[[Path], None]:
+def _arrays(**arrays: Any) -> Callable[[Path], object]:
     """Replace arrays in the first trial's file by others in the right format."""
 
     def damage(folder: Path) -> None:
@@ -88,8 +88,8 @@ def _arrays(**arrays: Any) -> Callable[[Path], None]:
     return damage
 
 
-def _first_arrays(content: bytes) -> Callable[[Path], None]:
-    return lambda folder: arrays_path(folder, keys(folder)[0]).write_bytes(content) and None
+def _first_arrays(content: bytes) -> Callable[[Path], object]:
+    return lambda folder: arrays_path(folder, keys(folder)[0]).write_bytes(content)
 
 
 def _an_array_alone(folder: Path) -> None:
@@ -112,7 +112,7 @@ def _cut_last_line(folder: Path) -> None:
 DEEP = b"[" * 100_000
 NOT_UTF8 = b'{"name": "\xff"}'
 META, DATASET, RECORDS = "run.json", "dataset.json", "records.jsonl"
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "run.json is no JSON": (_bytes(META, b"{"), "run.json is damaged .* Move it elsewhere"),
     "run.json is empty": (_bytes(META, b""), "run.json is damaged"),
     "run.json is not UTF-8": (_bytes(META, NOT_UTF8), "run.json is damaged .*utf-8"),
@@ -214,7 +214,7 @@ def test_damage_is_an_error_that_names_the_file(name: str, folder: Path) -> None
         read(folder)
 
 
-WITHOUT_CHECKSUM: dict[str, tuple[Callable[[Path], None], str]] = {
+WITHOUT_CHECKSUM: dict[str, tuple[Callable[[Path], object], str]] = {
     "labels too few": (_arrays(test_labels=np.zeros(9, int)), "are for 10 images, not for 9"),
     "labels of no class": (_arrays(test_labels=np.full(10, 2)), "not of the run's 2 classes"),
     "labels that are texts": (_arrays(test_labels=np.full(10, "x")), "not a list of whole numbers"),
@@ -250,7 +250,7 @@ def test_a_trial_whose_arrays_are_gone_has_no_figures_and_no_rank(folder: Path) 
     arrays_path(folder, keys(folder)[0]).unlink()
     table = read(folder).trials.set_index("backbone")
     assert table.loc["one", "reason"] == "its arrays are missing"
-    assert np.isnan(table.loc["one", "accuracy"])
+    assert np.isnan(table["accuracy"]["one"])
     assert table["rank"].to_dict() == {"two": 1, "one": None}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 from synthetic import SIX, Net, make_run
@@ -281,7 +282,7 @@ def test_rows_and_marks_of_a_backbone_are_highlighted_together(page: Any) -> Non
 def _saved(page: Any, name: str, folder: Path) -> Path:
     with page.expect_download() as saving:
         page.get_by_label(name, exact=True).click()
-    path = folder / saving.value.suggested_filename
+    path: Path = folder / saving.value.suggested_filename
     saving.value.save_as(path)
     return path
 
@@ -291,10 +292,9 @@ def test_tables_and_charts_can_be_saved(page: Any, tmp_path: Path) -> None:
     said = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"Accuracy against cost", "swift", "<script>alert(2)</script>", "test accuracy"} <= said
     with Image.open(_saved(page, "Save Recall of each class as PNG", tmp_path)) as image:
-        colours = image.convert("RGB").getcolors(maxcolors=1_000_000)
+        red, _, blue = np.asarray(image.convert("RGB"), int).T
         assert image.width > 800
-    assert colours is not None
-    assert any(blue > 150 > red + 30 for _, (red, _, blue) in colours)  # as on the page
+    assert ((blue > 150) & (red < 120)).any()  # as on the page
     with _saved(page, "Save Backbones, ranked by test accuracy as CSV", tmp_path).open(
         newline="", encoding="utf-8"
     ) as file:

@@ -74,7 +74,7 @@ def lines(found: Comparison) -> list[str]:
 def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     found = compared(made(tmp_path / "a", wrong=4), made(tmp_path / "b", wrong=14, latency=0.012))
     accuracy = change(found, "accuracy")
-    assert (accuracy.before, accuracy.after) == (pytest.approx(0.96), pytest.approx(0.86))
+    assert (accuracy.before, accuracy.after) == pytest.approx((0.96, 0.86))
     # Ten images lost and none won; with half a one made up for each side 10.5 and 0.5 of 102: a
     # mean of -10/102 and a variance of (11/102 - (10/102)^2) / 102.
     mean, variance = -10 / 102, (11 / 102 - (10 / 102) ** 2) / 102
@@ -84,8 +84,8 @@ def test_a_change_on_the_same_images(tmp_path: Path) -> None:
     loss = change(found, "loss")
     assert loss.difference == pytest.approx(0.1 * (np.log(0.9) - np.log(0.1)))
     latency = change(found, "latency_p50_ms")
-    assert (latency.before, latency.after) == (pytest.approx(10), pytest.approx(12))
-    assert (latency.low, latency.high) == (pytest.approx(2), pytest.approx(2))
+    assert (latency.before, latency.after) == pytest.approx((10, 12))
+    assert (latency.low, latency.high) == pytest.approx((2, 2))
     assert (found.images, found.refused, found.differing) == (100, (), ())
 
 
@@ -333,9 +333,8 @@ def test_a_seed_with_nan_predictions_is_not_averaged_away(tmp_path: Path) -> Non
     evidence = read_run(folder).evidence[1]
     arrays = {**evidence.arrays, "test_probabilities": np.full((60, 2), np.nan)}
     write_arrays(folder, evidence.record.trial.key, arrays)
-    found = compare(
-        *(analyse_run(read_run(tmp_path / name)) for name in "ab"), ("accuracy", "macro_f1")
-    )
+    before, after = (analyse_run(read_run(tmp_path / name)) for name in "ab")
+    found = compare(before, after, ("accuracy", "macro_f1"))
     assert [(n.figures, n.reason) for n in found.refused] == [
         (("accuracy", "macro_f1"), "no usable figure for seed 1 in b")
     ]
@@ -344,11 +343,12 @@ def test_a_seed_with_nan_predictions_is_not_averaged_away(tmp_path: Path) -> Non
 def test_an_accuracy_is_the_one_of_the_leaderboard(tmp_path: Path) -> None:
     """Both are over the seeds that all backbones of the run finished."""
     nets = [Net("net", 1.0), Net("other", fails="out of memory", fails_seeds=(2,))]
-    findings = [analyse_run(read_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2)))) for n in "ab"]
-    ranked = findings[0].backbones.set_index("label")["accuracy"]["net"]
-    every = findings[0].trials.set_index("label")["accuracy"]["net"]
+    runs = [read_run(make_run(tmp_path / n, nets, seeds=(0, 1, 2))) for n in "ab"]
+    before, after = map(analyse_run, runs)
+    ranked = before.backbones.set_index("label")["accuracy"]["net"]
+    every = before.trials.set_index("label")["accuracy"]["net"]
     assert ranked != pytest.approx(every.mean())
-    found = compare(*findings)
+    found = compare(before, after)
     (accuracy,) = (c for c in found.changes if (c.label, c.figure) == ("net", "accuracy"))
     assert accuracy.before == accuracy.after == ranked
 
@@ -406,7 +406,7 @@ def test_a_slower_machine_may_explain_a_longer_latency(tmp_path: Path) -> None:
     # 12 ms after 10: but the fixed work took a quarter longer, too, which 8.33 * 1.2 may be.
     found = compared(before, made(tmp_path / "b", 4, 0.012, calibration=(0.0625, 0.0625)))
     latency = change(found, "latency_p50_ms")
-    assert (latency.low, latency.high) == (pytest.approx(-0.4), pytest.approx(2.0))
+    assert (latency.low, latency.high) == pytest.approx((-0.4, 2.0))
     assert "not significant" in next(line for line in lines(found) if "latency" in line)
     found = compared(before, made(tmp_path / "c", 4, 0.012))
     assert "likely worse" in "\n".join(lines(found))

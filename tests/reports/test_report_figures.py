@@ -172,8 +172,8 @@ def test_a_panel_shows_every_figure_of_its_layers() -> None:
     layers = Points(marks, "some"), Line((1, 2, None, 3), (5, 6, None, 7), "line", 1)
     (axes,) = chart.draw(Chart("c", "Title", (panel_of(*layers),))).axes
     interval, line = axes.lines
-    assert list(interval.get_xdata())[:2] == [1, 1]
-    assert list(interval.get_ydata())[:2] == [0.4, 0.7]
+    assert np.asarray(interval.get_xdata()).tolist()[:2] == [1, 1]
+    assert np.asarray(interval.get_ydata()).tolist()[:2] == [0.4, 0.7]
     assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[1, 0.5], [2, 0.6]]
     np.testing.assert_array_equal(np.asarray(line.get_ydata()), [5, 6, np.nan, 7])
     assert line.get_markevery() == [3]  # a line through the last point would not be seen
@@ -185,7 +185,7 @@ def test_marks_without_y_are_drawn_in_a_strip() -> None:
     panel, strip = drawn.axes
     assert [tuple(axes.get_xlim()) for axes in (panel, strip)] == [panel.get_xlim()] * 2
     (mark,) = strip.collections
-    assert to_hex(mark.get_facecolor()[0]) == "#ffffff"
+    assert to_hex(np.asarray(mark.get_facecolor())[0]) == "#ffffff"
     assert "not ranked" in [text for text, _ in texts(drawn)]
     alone = Chart("c", "Title", (panel_of(layers[1], strip="not ranked"),))
     assert len(chart.draw(alone).axes) == 1
@@ -239,8 +239,8 @@ def test_error_bars_are_the_interval(tmp_path: Path) -> None:
     found = findings(tmp_path, SIX[:1])
     (axes,) = chart.draw(charts(found)["accuracy_cost"]).axes
     row = found.backbones.iloc[0]
-    bars = [line.get_ydata() for line in axes.lines]
-    assert [row["accuracy_low"], row["accuracy_high"]] in [list(bar)[:2] for bar in bars]
+    bars = [np.asarray(line.get_ydata()).tolist()[:2] for line in axes.lines]
+    assert [row["accuracy_low"], row["accuracy_high"]] in bars
 
 
 def test_reliability_points_are_the_bins(tmp_path: Path) -> None:

@@ -360,7 +360,7 @@ def test_a_sheet_shows_each_image_again_under_its_heatmap() -> None:
     shots = Shot(0, "a", "b", "c", ((0.0, 1.0), (0.5, 0.0))), Shot(1, "d", "e", "f")
     drawn = sheet.draw("A title", ContactSheet(shots), {})
     (axes,) = drawn.axes
-    pictures = [image.get_array().shape[:2] for image in axes.get_images()]
+    pictures = [np.asarray(image.get_array()).shape[:2] for image in axes.get_images()]
     assert pictures == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 1)]
     _, again, heatmap, *_ = (image.get_extent() for image in axes.get_images())
     assert again == heatmap

@@ -100,6 +100,6 @@ def test_records_without_predictions_after_each_phase_still_render(tmp_path: Pat
         folder, record.trial.key, {"test_labels": labels, "test_probabilities": np.eye(2)[labels]}
     )
     head, tuned = phase_outcomes(analyse_run(read_run(folder)))
-    assert head.accuracy is tuned.accuracy is tuned.gain is None
+    assert (head.accuracy, tuned.accuracy, tuned.gain) == (None, None, None)
     report.render(folder)
     assert "## Phases" in (folder / "report.md").read_text(encoding="utf-8")

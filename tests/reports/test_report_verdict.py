@@ -226,8 +226,7 @@ def test_if_the_speed_of_the_machine_changed_arithmetic_decides(tmp_path: Path) 
 def test_ties_are_not_transitive(tmp_path: Path) -> None:
     # Each loses five more than the one before: p = 1/32 a step and 1/1024 over two. Holm asks
     # 1/1024 * 3, then 1/32 * 2 = 0.0625: only the ends differ.
-    wrong = {"a": [[]], "b": [list(range(5))], "c": [list(range(10))]}
-    verdict = made(tmp_path, wrong).verdict
+    verdict = made(tmp_path, {"a": [[]], "b": [list(range(5))], "c": [list(range(10))]}).verdict
     assert [s.ties for s in verdict.standings] == ["a", "ab", "b"]
     assert verdict.not_significant == ("b",)
     assert [p.p_holm for p in verdict.pairs] == pytest.approx([1 / 16, 3 / 1024, 1 / 16])

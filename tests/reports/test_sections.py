@@ -187,8 +187,7 @@ def raw_in_csv(name: str, table: Table) -> int:
 
 
 def ends(value: object) -> tuple[float | None, ...]:
-    is_estimate = isinstance(value, Estimate)
-    return (value.low, value.high, value.deviation) if is_estimate else ()
+    return (value.low, value.high, value.deviation) if isinstance(value, Estimate) else ()
 
 
 def test_costs_and_parts_of_the_time_are_the_same_everywhere(findings: Findings) -> None:

@@ -41,7 +41,7 @@ def test_ticks_are_few_round_and_labelled(
 def test_axes_cover_intervals_and_respect_given_limits() -> None:
     mark = Mark(1.0, 0.9, interval=(0.5, 0.97))
     y = scale_axes(Panel(Axis(), Axis(percent=True), (Points((mark,)),))).y
-    assert (y.low, y.high) == (pytest.approx(0.4718), pytest.approx(0.9982))
+    assert (y.low, y.high) == pytest.approx((0.4718, 0.9982))
     told = scale_axes(Panel(Axis(low=0.5, high=10.5), Axis(low=0.0), (Line((1, 10), (0.2, 0.4)),)))
     assert (told.x.low, told.x.high, told.y.low) == (0.5, 10.5, 0.0)
 
