@@ -18,7 +18,7 @@ from bench.types import SPLITS
 tfds = pytest.importorskip("tensorflow_datasets")
 
 
-class FewPhotographs(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
+class FewPhotographs(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, name-defined]
     """40 images of 2 classes; if `away` is set, they are not available."""
 
     VERSION = tfds.core.Version("1.0.0")

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from bench.data.listing import ListedImage, Listing, undecoded_dataset
 from bench.data.sources.demo import list_demo
+from bench.data.splits import Splits
 
 
 def make_listing(train: tuple[int, int], test: int) -> Listing:
     def some(*counts: int) -> tuple[ListedImage, ...]:
         return tuple(ListedImage(f"{c}/{k}", c) for c, n in enumerate(counts) for k in range(n))
 
-    splits = {"train": some(*train), "validation": some(1, 1), "test": some(test, 0)}
+    splits: Splits = {"train": some(*train), "validation": some(1, 1), "test": some(test, 0)}
     return Listing("x", "x", ("cats", "dogs"), splits, list_demo().read, "x")
 
 

@@ -43,7 +43,7 @@ def pixel(data: bytes) -> list[int]:
     assert square.shape == (2, 2, 3)
     assert square.dtype == np.uint8
     assert (square == square[0, 0]).all()
-    return square[0, 0].tolist()
+    return list(square[0, 0].tolist())
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "PPM", "TGA", "JPEG2000", "QOI"])

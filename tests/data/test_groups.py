@@ -40,7 +40,7 @@ def whole(splits: dict[SplitName, list[str]], groups: dict[str, str]) -> bool:
         ("groups.csv", "image,group\na.jpg,rex\nb.jpg,7\na.jpg,rex\n"),
     ],
 )
-def test_a_groups_file_is_read(tmp_path: Path, name: str, text: str):
+def test_a_groups_file_is_read(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert read_groups(tmp_path / name) == {"a.jpg": "rex", "b.jpg": "7"}
 
@@ -62,18 +62,18 @@ def test_a_groups_file_is_read(tmp_path: Path, name: str, text: str):
         ("groups.json", "[" * 100_000, "is not JSON"),
     ],
 )
-def test_a_bad_groups_file_is_refused(tmp_path: Path, name: str, text: str, message: str):
+def test_a_bad_groups_file_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=message):
         read_groups(tmp_path / name)
 
 
-def test_a_groups_file_that_is_not_there(tmp_path: Path):
+def test_a_groups_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"groups\.csv cannot be read: No such file"):
         read_groups(tmp_path / "groups.csv")
 
 
-def test_images_are_named_by_their_path_or_its_end():
+def test_images_are_named_by_their_path_or_its_end() -> None:
     ids = ["train/cats/1.jpg", "train/dogs/1.jpg", "train/dogs/2.jpg"]
     named = {"train/cats/1.jpg": "a", "dogs\\1.jpg": "b", "./2.jpg": "c"}
     assert match_groups(named, ids) == dict(zip(ids, "abc", strict=True))
@@ -87,7 +87,7 @@ def test_images_are_named_by_their_path_or_its_end():
         ({"2.jpg": "a", "dogs/2.jpg": "b"}, "puts dogs/2.jpg into 'a' and into 'b'"),
     ],
 )
-def test_unknown_and_ambiguous_names_are_refused(groups: dict[str, str], message: str):
+def test_unknown_and_ambiguous_names_are_refused(groups: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         match_groups(groups, ["cats/1.jpg", "dogs/1.jpg", "dogs/2.jpg"])
 
@@ -98,7 +98,7 @@ def listed(counts: tuple[int, ...]) -> list[ListedImage]:
     ]
 
 
-def test_without_groups_the_splits_are_the_usual_ones():
+def test_without_groups_the_splits_are_the_usual_ones() -> None:
     images = listed((40, 60))
     usual = complete_splits({"train": images}, classes=CLASSES, seed=3)
     found = carved(images, {}, ("test", "validation"), seed=3)
@@ -108,7 +108,7 @@ def test_without_groups_the_splits_are_the_usual_ones():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_groups_stay_whole_and_classes_keep_their_share(seed: int):
+def test_groups_stay_whole_and_classes_keep_their_share(seed: int) -> None:
     images = listed((100, 200))
     groups = {image.id: f"{image.id[0]}-{int(image.id[2:]) // 4}" for image in images}
     found = carved(images, groups, ("validation", "test"), seed=seed)
@@ -121,7 +121,7 @@ def test_groups_stay_whole_and_classes_keep_their_share(seed: int):
         assert abs(counts[1] - 30) <= 2
 
 
-def test_another_seed_draws_other_groups_and_the_same_draws_the_same():
+def test_another_seed_draws_other_groups_and_the_same_draws_the_same() -> None:
     images = listed((100, 100))
     groups = {image.id: f"{image.id[:4]}" for image in images}
 
@@ -133,21 +133,21 @@ def test_another_seed_draws_other_groups_and_the_same_draws_the_same():
     assert test_ids(0) != test_ids(1)
 
 
-def test_of_groups_that_are_all_too_large_the_smallest_is_taken():
+def test_of_groups_that_are_all_too_large_the_smallest_is_taken() -> None:
     images = listed((30, 100))
     groups = {image.id: "big" if int(image.id[2:]) < 18 else "small" for image in images[:30]}
     found = carved(images, groups, ("test",), seed=0)
     assert Counter(image.label for image in found["test"]) == {0: 12, 1: 15}
 
 
-def test_a_class_in_one_group_cannot_be_split():
+def test_a_class_in_one_group_cannot_be_split() -> None:
     images = listed((30, 100))
     groups = {image.id: "rex" for image in images[:30]}
     with pytest.raises(DatasetError, match="train cannot have an image of class 'cats' without"):
         carved(images, groups, ("test",), seed=0)
 
 
-def test_a_group_and_a_lone_image_of_the_same_name_are_two():
+def test_a_group_and_a_lone_image_of_the_same_name_are_two() -> None:
     images = listed((10, 10))
     groups = {image.id: "0/000" for image in images[10:14]}
     found = carved(images, groups, ("test",), seed=0)
@@ -156,7 +156,7 @@ def test_a_group_and_a_lone_image_of_the_same_name_are_two():
     assert whole(ids, groups)
 
 
-def test_a_folder_is_carved_by_its_groups(tmp_path: Path, store: Store):
+def test_a_folder_is_carved_by_its_groups(tmp_path: Path, store: Store) -> None:
     root = tmp_path / "pets"
     ids = [f"{title}/{n:02d}.png" for title in CLASSES for n in range(20)]
     for id in ids:
@@ -176,6 +176,6 @@ def test_a_folder_is_carved_by_its_groups(tmp_path: Path, store: Store):
 
 
 @pytest.mark.parametrize("name", ["auto", "demo"])
-def test_groups_are_refused_for_built_in_images(name: str, tmp_path: Path, store: Store):
+def test_groups_are_refused_for_built_in_images(name: str, tmp_path: Path, store: Store) -> None:
     with pytest.raises(UsageError, match="is for your own images; name them with --dataset"):
         list_dataset(name, store=store, groups=tmp_path / "groups.csv")

@@ -59,7 +59,7 @@ def test_pixels_are_stored_in_the_order_of_the_ids(root: Path, store: Store) -> 
             assert array.dtype == np.uint8
             for row, id in zip(array, dataset.splits[split].ids, strict=True):
                 with Image.open(root / id) as image:
-                    assert row[0, 0].tolist() == list(image.getpixel((0, 0)))
+                    assert tuple(row[0, 0].tolist()) == image.getpixel((0, 0))
                 assert (row == row[0, 0]).all()
 
 

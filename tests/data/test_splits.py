@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from bench.data.listing import ListedImage, Listing
-from bench.data.splits import Splits, balance_counts, complete_splits, draw_subset, limit_images
+from bench.data.splits import (
+    CarvedSplits,
+    Splits,
+    balance_counts,
+    complete_splits,
+    draw_subset,
+    limit_images,
+)
 from bench.errors import DatasetError, UsageError
-from bench.types import SPLITS
+from bench.types import SPLITS, SplitName
 
 CLASSES = ("cats", "dogs")
 
@@ -49,8 +56,8 @@ def test_one_set_is_carved_twice_by_class() -> None:
 
 
 @pytest.mark.parametrize("name", ["validation", "test"])
-def test_of_two_sets_the_second_is_the_test_set(name: str) -> None:
-    given = {"train": some("train", 20, 40), name: some("second", 4, 6)}
+def test_of_two_sets_the_second_is_the_test_set(name: SplitName) -> None:
+    given: CarvedSplits = {"train": some("train", 20, 40), name: some("second", 4, 6)}
     splits = complete_splits(given, classes=CLASSES, seed=0)
     assert counted(splits) == {"train": [17, 34], "validation": [3, 6], "test": [4, 6]}
     assert {image.id.split("/")[0] for image in splits["test"]} == {"second"}

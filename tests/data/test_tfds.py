@@ -21,7 +21,7 @@ from bench.types import SPLITS
 tfds = pytest.importorskip("tensorflow_datasets")
 
 
-class TinyColours(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
+class TinyColours(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, name-defined]
     """12 images of 2 classes; the red channel is the class, the green one the number."""
 
     VERSION = tfds.core.Version("1.0.0")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from trees import Picture, Prepared
 
 from bench.data import preparation
 from bench.data.listing import Listing
@@ -16,9 +16,6 @@ from bench.storage.cache import Store
 from bench.types import Dataset
 
 SIZE = 64
-
-Picture = Callable[[int], Image.Image]
-Prepared = Callable[[Path], tuple[Dataset, Listing]]
 
 
 def draw_picture(seed: int) -> Image.Image:

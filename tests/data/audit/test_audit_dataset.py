@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from trees import Prepared
 
 from bench.cli.commands import audit_command
 from bench.data import pixels, preparation
@@ -28,7 +29,6 @@ from bench.system.files import from_json, to_json, write_atomic
 from bench.types import Dataset
 
 SIZE = 64
-Prepared = Callable[[Path], tuple[Dataset, Listing]]
 
 
 def look(
@@ -55,17 +55,13 @@ def faulty(folder: Path) -> Path:
     return folder
 
 
-def test_a_folder_without_faults_has_no_findings(folder: Path, store: Store, prepared: Prepared):
+def test_a_folder_without_faults_has_no_findings(
+    folder: Path, store: Store, prepared: Prepared
+) -> None:
     dataset, listing = prepared(folder)
     found = look(listing, dataset, store)
-    assert (
-        found.pairs
-        == found.broken_groups
-        == found.excluded
-        == found.wrong_extensions
-        == found.notes
-        == ()
-    )
+    assert not found.pairs + found.broken_groups + found.excluded
+    assert not found.wrong_extensions + found.notes
     assert [(b.split, b.counts) for b in found.balance] == [
         ("train", (6, 6)),
         ("validation", (2, 2)),
@@ -73,7 +69,7 @@ def test_a_folder_without_faults_has_no_findings(folder: Path, store: Store, pre
     ]
 
 
-def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
+def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared) -> None:
     dataset, listing = prepared(faulty)
     found = look(listing, dataset, store)
 
@@ -97,7 +93,7 @@ def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared):
     assert train_ids_to_drop(found) == ("train/cats/0.png", "train/cats/2.png")
 
 
-def test_a_cached_audit_is_the_same(faulty: Path, store: Store, prepared: Prepared):
+def test_a_cached_audit_is_the_same(faulty: Path, store: Store, prepared: Prepared) -> None:
     dataset, listing = prepared(faulty)
     stages: list[str] = []
 
@@ -113,14 +109,17 @@ def test_a_cached_audit_is_the_same(faulty: Path, store: Store, prepared: Prepar
     assert look(listing, moved, store) == dataclasses.replace(first, dataset="moved")
 
 
-def test_a_changed_label_repeats_the_audit(faulty: Path, store: Store, prepared: Prepared):
+def test_a_changed_label_repeats_the_audit(faulty: Path, store: Store, prepared: Prepared) -> None:
     dataset, listing = prepared(faulty)
     assert len(look(listing, dataset, store).conflicts) == 1
     shutil.move(faulty / "test/dogs/near.jpg", faulty / "test/cats/near.jpg")
-    assert look(*reversed(prepared(faulty)), store).conflicts == ()
+    dataset, listing = prepared(faulty)
+    assert look(listing, dataset, store).conflicts == ()
 
 
-def test_the_audit_works_without_room_in_the_cache(faulty: Path, store: Store, prepared: Prepared):
+def test_the_audit_works_without_room_in_the_cache(
+    faulty: Path, store: Store, prepared: Prepared
+) -> None:
     dataset, listing = prepared(faulty)
     kept = look(listing, dataset, store)
     full = Store(store.root, limit_bytes=1)
@@ -131,13 +130,13 @@ def test_the_audit_works_without_room_in_the_cache(faulty: Path, store: Store, p
     assert "audit" not in {entry.kind for entry in store.entries()}
 
 
-def test_findings_survive_json(faulty: Path, store: Store, prepared: Prepared):
+def test_findings_survive_json(faulty: Path, store: Store, prepared: Prepared) -> None:
     dataset, listing = prepared(faulty)
     found = look(listing, dataset, store)
     assert from_json(to_json(found), Audit) == found
 
 
-def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepared):
+def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepared) -> None:
     dataset, listing = prepared(faulty)
     _, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="warn")
     files = gate.audit_files(kept, dataset, [SIZE], store=store)
@@ -152,7 +151,7 @@ def test_the_pictures_show_each_pair(faulty: Path, store: Store, prepared: Prepa
     assert np.abs(first - second).mean() > 30
 
 
-def test_no_pictures_without_pairs(folder: Path, store: Store, prepared: Prepared):
+def test_no_pictures_without_pairs(folder: Path, store: Store, prepared: Prepared) -> None:
     dataset, listing = prepared(folder)
     trained, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="fail")
     assert trained is dataset
@@ -161,7 +160,7 @@ def test_no_pictures_without_pairs(folder: Path, store: Store, prepared: Prepare
 
 def test_the_files_of_an_audit_are_read_back(
     faulty: Path, store: Store, prepared: Prepared, tmp_path: Path
-):
+) -> None:
     dataset, listing = prepared(faulty)
     _, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="warn")
     assert load_audit(tmp_path) is None
@@ -173,7 +172,9 @@ def test_the_files_of_an_audit_are_read_back(
         load_audit(tmp_path)
 
 
-def test_with_on_leak_fail_a_leak_is_an_error(faulty: Path, store: Store, prepared: Prepared):
+def test_with_on_leak_fail_a_leak_is_an_error(
+    faulty: Path, store: Store, prepared: Prepared
+) -> None:
     dataset, listing = prepared(faulty)
     with pytest.raises(DatasetError) as error:
         gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="fail")
@@ -186,7 +187,7 @@ def test_with_on_leak_fail_a_leak_is_an_error(faulty: Path, store: Store, prepar
 
 def test_with_on_leak_drop_copies_leave_train_and_files_stay(
     faulty: Path, store: Store, prepared: Prepared
-):
+) -> None:
     files = sorted(faulty.rglob("*"))
     dataset, listing = prepared(faulty)
     trained, kept = gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="drop")
@@ -205,7 +206,7 @@ def test_with_on_leak_drop_copies_leave_train_and_files_stay(
     assert again.leaked == ()
 
 
-def test_dropping_a_whole_class_is_refused(folder: Path, store: Store, prepared: Prepared):
+def test_dropping_a_whole_class_is_refused(folder: Path, store: Store, prepared: Prepared) -> None:
     for path in (folder / "train/cats").iterdir():
         shutil.copy(path, folder / "test/cats" / f"copy-{path.name}")
     dataset, listing = prepared(folder)
@@ -213,7 +214,7 @@ def test_dropping_a_whole_class_is_refused(folder: Path, store: Store, prepared:
         gate.audit_dataset(listing, dataset, [SIZE], store=store, on_leak="drop")
 
 
-def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: Store):
+def test_a_group_across_the_users_own_splits_is_reported(folder: Path, store: Store) -> None:
     table = folder.parent / "groups.csv"
     table.write_text(
         "image,group\ntrain/cats/0.png,tom\ntest/cats/1.png,tom\ntrain/dogs/3.png,rex\n"
@@ -240,7 +241,7 @@ def _train_pixels(dataset: Dataset, store: Store) -> np.ndarray:
         ("PPM", "a.pgm", "PNM"),
     ],
 )
-def test_the_format_is_that_of_the_content(kind: str, own: str, name: str):
+def test_the_format_is_that_of_the_content(kind: str, own: str, name: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (2, 2)).save(buffer, kind)
     named = {id: mismatched_format(id, buffer.getvalue()) for id in (own, "a.JPG", "a.tga", "a")}
@@ -264,7 +265,7 @@ def arguments(folder: Path, store: Store, **changed: object) -> argparse.Namespa
 
 def test_the_command_reports_all_findings(
     faulty: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     out = tmp_path / "out"
     assert audit_command.main(arguments(faulty, store, out=out)) == 0
     text = capsys.readouterr().out
@@ -283,19 +284,21 @@ def test_the_command_reports_all_findings(
     assert (out / "audit/001.jpg").exists()
 
 
-def test_the_command_fails_on_leaks_with_on_leak_fail(faulty: Path, store: Store):
+def test_the_command_fails_on_leaks_with_on_leak_fail(faulty: Path, store: Store) -> None:
     with pytest.raises(DatasetError, match="2 test images were seen in train or validation"):
         audit_command.main(arguments(faulty, store, on_leak="fail"))
 
 
 def test_the_command_succeeds_without_findings(
     folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     assert audit_command.main(arguments(folder, store, on_leak="fail")) == 0
     assert "No test image leaked into train or validation." in capsys.readouterr().out
 
 
-def test_the_command_as_json(faulty: Path, store: Store, capsys: pytest.CaptureFixture[str]):
+def test_the_command_as_json(
+    faulty: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     audit_command.main(arguments(faulty, store, json=True))
     found = json.loads(capsys.readouterr().out)
     assert found["leaked_test_ids"] == ["test/cats/same.png", "test/dogs/near.jpg"]

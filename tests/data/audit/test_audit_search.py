@@ -25,7 +25,7 @@ def hashed(*bits: int) -> NDArray[np.uint64]:
     return np.array([[w & (2**64 - 1), w >> 64] for w in words], np.uint64)
 
 
-def test_pairs_up_to_the_greatest_distance_are_found_once():
+def test_pairs_up_to_the_greatest_distance_are_found_once() -> None:
     words = hashed(0, NEAR_BITS, NEAR_BITS + 1, 70)
     far = np.repeat(FAR, 4, axis=0) ^ words  # nothing mirrored is near
     found = deduplicate_pairs(nearest_candidates(np.arange(4), words, words, far))
@@ -34,14 +34,14 @@ def test_pairs_up_to_the_greatest_distance_are_found_once():
     assert found.crowded == 0
 
 
-def test_a_mirrored_copy_is_found_and_said_to_be_one():
+def test_a_mirrored_copy_is_found_and_said_to_be_one() -> None:
     upright, mirrored = hashed(0, 100), hashed(90, 1)  # the second, mirrored, is 1 from the first
     found = deduplicate_pairs(nearest_candidates(np.arange(2), upright, upright, mirrored))
     assert (found.query.tolist(), found.target.tolist()) == ([0], [1])
     assert found.mirrored.tolist() == [True]
 
 
-def test_only_the_nearest_are_kept_and_the_crowd_is_counted():
+def test_only_the_nearest_are_kept_and_the_crowd_is_counted() -> None:
     words = hashed(*range(NEAREST + 2))
     far = np.repeat(FAR, len(words), axis=0) ^ words
     found = nearest_candidates(np.array([0]), words, words, far)
@@ -49,7 +49,7 @@ def test_only_the_nearest_are_kept_and_the_crowd_is_counted():
     assert found.crowded == 1
 
 
-def test_equal_images_share_the_first_ones_as_candidates():
+def test_equal_images_share_the_first_ones_as_candidates() -> None:
     words = hashed(*[7] * 40)
     found = deduplicate_pairs(nearest_candidates(np.arange(40), words, words, words))
     assert set(found.query) == set(range(NEAREST))
@@ -57,7 +57,7 @@ def test_equal_images_share_the_first_ones_as_candidates():
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_few_images_have_no_pairs(count):
+def test_few_images_have_no_pairs(count: int) -> None:
     words = hashed(*range(count)).reshape(count, 2)
     found = deduplicate_pairs(nearest_candidates(np.arange(count), words, words, words))
     assert len(found) == 0
