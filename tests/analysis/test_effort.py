@@ -10,7 +10,7 @@ from synthetic import Net, make_run
 
 from bench.analysis.facts import effort, facts
 from bench.analysis.findings import analyse_run
-from bench.inference.measuring.evaluation import with_seconds
+from bench.inference.measuring.recorded import with_seconds
 from bench.storage.records import read_records, read_run
 from bench.training.accounting import ImportTime, PassTimes, trial_seconds
 from bench.types import Record

@@ -67,9 +67,11 @@ def test_two_that_err_on_different_images_are_correct_together(tmp_path: Path) -
     assert both.label == "a + b"
     # Where one says 0.9 and the other 0.4, the mean is 0.65.
     assert both.val_loss == pytest.approx(-(78 * log(0.9) + 22 * log(0.65)) / 100)
-    assert (both.latency_ms, both.params) == (pytest.approx(20), 2_000_000)
+    assert both.latency_ms == pytest.approx(20)
+    assert both.params == 2_000_000
     assert both.held_out is not None
-    assert (both.held_out.accuracy, both.held_out.lead) == (1.0, pytest.approx(0.10))
+    assert both.held_out.accuracy == 1.0
+    assert both.held_out.lead == pytest.approx(0.10)
     assert 0 < both.held_out.lead_low < 0.10 < both.held_out.lead_high
     assert found.best_single.held_out is not None
     assert (found.best_single.label, found.best_single.held_out.accuracy) == ("a", 0.9)

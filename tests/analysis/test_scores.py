@@ -12,7 +12,7 @@ from synthetic import Net, make_run
 
 from bench import reports
 from bench.reports.sections import sections
-from bench.storage import records
+from bench.storage import arrays, records
 from bench.storage.records import TEST_ARRAYS
 
 
@@ -20,7 +20,7 @@ def test_reports_read_the_arrays_of_a_trial_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_run(tmp_path / "r", [Net("a", 3.0), Net("b", 2.0), Net("c", 1.0)], seeds=(0, 1))
-    read, whole, some = records.read_arrays, Counter[str](), Counter[str]()
+    read, whole, some = arrays.read_arrays, Counter[str](), Counter[str]()
 
     def counting(folder: Path, record: Any, classes: int, only: Any = ()) -> Any:
         (some if only else whole)[record.trial.key] += 1

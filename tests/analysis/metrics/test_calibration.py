@@ -86,6 +86,7 @@ def test_temperature_by_hand() -> None:
     # Always 90% sure and 80% right: ln 9 / T must be ln 4.
     labels = np.array([0] * 80 + [1] * 20)
     fitted = fit_temperature(labels, two_classes([0.9] * 100)).value
+    assert fitted is not None
     assert fitted == pytest.approx(log(9) / log(4))
     assert apply_temperature(two_classes([0.9]), fitted)[0, 0] == pytest.approx(0.8)
 
@@ -94,6 +95,7 @@ def test_temperature_by_hand() -> None:
 def test_scaling_corrects_overconfidence(classes: int, temperature: float) -> None:
     labels, probabilities = simulated(5000, classes, 1, temperature)
     fitted = fit_temperature(labels, probabilities).value
+    assert fitted is not None
     assert fitted == pytest.approx(temperature, rel=0.06)
     after = apply_temperature(probabilities, fitted)
     assert (after.argmax(axis=1) == probabilities.argmax(axis=1)).all()

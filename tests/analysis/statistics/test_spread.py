@@ -12,14 +12,15 @@ def test_one_seed_has_the_variance_of_a_proportion() -> None:
     found = mean_variance(np.array([[1, 1, 1, 0]]))
     assert found.mean == 0.75
     assert found.images == pytest.approx(0.75 * 0.25 / 4)
-    assert (found.seeds, found.residual, found.dof) == (0, 0, 0)
+    assert found.seeds == found.residual == found.dof == 0
 
 
 def test_seeds_that_differ_alike_on_every_image_are_all_seed_variance() -> None:
     # One seed right everywhere, one wrong everywhere: no image differs from another. The seeds'
     # means 1 and 0 have variance 0.5, their mean half of that.
     found = mean_variance(np.array([[1, 1, 1, 1], [0, 0, 0, 0]]))
-    assert (found.images, found.seeds) == (0, 0.25)
+    assert found.images == 0
+    assert found.seeds == 0.25
     assert found.dof == 1
 
 
@@ -28,7 +29,9 @@ def test_seeds_that_predict_alike_add_nothing() -> None:
         mean_variance(np.array([[1, 0, 1, 1]])),
         mean_variance(np.array([[1, 0, 1, 1]] * 2)),
     )
-    assert (twice.mean, twice.images, twice.seeds) == (once.mean, once.images, 0)
+    assert twice.mean == once.mean
+    assert twice.images == once.images
+    assert twice.seeds == 0
 
 
 def test_the_residual_of_single_predictions_counts_once() -> None:
@@ -39,7 +42,7 @@ def test_the_residual_of_single_predictions_counts_once() -> None:
     found = mean_variance(np.array([[1, 1, 1, 0], [1, 0, 0, 1]]))
     assert found.seeds == pytest.approx(1 / 64)
     assert found.residual == pytest.approx(11 / 192)
-    assert (found.images, found.seeds_alone) == (0, 0)
+    assert found.images == found.seeds_alone == 0
 
 
 def test_a_difference_is_paired_by_image() -> None:
