@@ -62,7 +62,7 @@ def _check_answers(subject: Subject, path: Path) -> None:
     if subject.backend.device().framework.startswith("tensorflow"):
         found = to_array(subject.classifier(subject.images))
         weights = {f"weight_{n:04}": w for n, w in enumerate(snapshot(network.base.weights))}
-        np.savez(path, images=subject.images, probabilities=found, **weights)
+        np.savez(path, images=subject.images, probabilities=found, **weights)  # type: ignore[arg-type]
         return
     with np.load(path) as kept:
         np.testing.assert_array_equal(subject.images, kept["images"])

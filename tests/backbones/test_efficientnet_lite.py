@@ -15,7 +15,7 @@ from backbones import efficientnet_lite
 from backbones.torch_file import read_torch
 from bench.errors import WeightsError
 from bench.models import weights
-from bench.registry import BACKBONES
+from bench.registry import BACKBONES, resolve
 from bench.types import Backbone, WeightsUsed
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -29,7 +29,7 @@ def backbone(request: Any) -> Backbone:
 @pytest.fixture(scope="module")
 def network(backbone: Backbone) -> Any:
     size = backbone.input_size
-    return backbone.build(input_shape=(size, size, 3))
+    return resolve(backbone.build)(input_shape=(size, size, 3))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,8 @@ def recognised(network: Any, backbone: Backbone, located: Any, picture: str) -> 
     size = backbone.input_size
     photograph = Image.fromarray(load_sample_image(picture)).crop((106, 0, 533, 427))
     pixels = np.asarray(photograph.resize((size, size)), "float32")[None]
-    pooled = keras.ops.convert_to_numpy(network(backbone.preprocess(pixels))).mean((1, 2))[0]
+    features = network(resolve(backbone.preprocess)(pixels))
+    pooled = keras.ops.convert_to_numpy(features).mean((1, 2))[0]
     return int((saved["_fc.weight"] @ pooled + saved["_fc.bias"]).argmax())
 
 

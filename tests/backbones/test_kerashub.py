@@ -77,7 +77,7 @@ def test_a_stand_in_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> No
     real, registered = ModuleType("kept.part"), {"kept>Net": "real", "other>Net": "real"}
     monkeypatch.setitem(sys.modules, "kept.part", real)
     saving = SimpleNamespace(get_custom_objects=lambda: registered)
-    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(saving=saving))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(saving=saving))
     with set_aside("kept"):
         assert "kept.part" not in sys.modules
         assert registered == {"other>Net": "real"}
@@ -117,7 +117,7 @@ def test_the_digest_is_of_the_settings_and_not_of_the_place(
 
 def test_converters_of_early_presets_have_mean_and_variance() -> None:
     old = {"mean": [0.5, 0.4, 0.3], "variance": [0.25, 0.04, 0.01], "scale": 0.1}
-    backbone = BACKBONES[preset(**old, height=32, width=32)]
+    backbone = BACKBONES[preset("mine", **old, height=32, width=32)]
     assert backbone.input_size == 32
     assert backbone.preprocess.keywords == {  # type: ignore[union-attr]
         "scale": [0.1 / 0.5, 0.1 / 0.2, 0.1 / 0.1],
@@ -136,7 +136,7 @@ def test_a_preset_of_the_catalogue_is_fetched(monkeypatch: pytest.MonkeyPatch) -
 
     preset()
     hub = SimpleNamespace(model_download=model_download)
-    monkeypatch.setitem(sys.modules, "kagglehub", hub)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "kagglehub", hub)
     backbone = BACKBONES["kerashub:tiny_imagenet"]
     assert (
         weights.describe_availability(backbone, "auto", 48)
@@ -155,7 +155,7 @@ def test_without_a_network_it_is_said_what_is_missing(monkeypatch: pytest.Monkey
         raise ConnectionError("api.kaggle.com cannot be resolved")
 
     hub = SimpleNamespace(model_download=model_download)
-    monkeypatch.setitem(sys.modules, "kagglehub", hub)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "kagglehub", hub)
     with pytest.raises(WeightsError) as raised:
         choose_backbones("kerashub:tiny_imagenet")
     assert str(raised.value) == (

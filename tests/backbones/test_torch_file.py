@@ -34,7 +34,8 @@ def _rebuild_tensor_v2(*arguments: Any) -> None:
 
 class Tensor:
     def __init__(self, storage: FloatStorage, offset: int, shape: Any, strides: Any) -> None:
-        self.arguments = (storage, offset, shape, strides, False, OrderedDict())
+        state: OrderedDict[str, Any] = OrderedDict()
+        self.arguments = (storage, offset, shape, strides, False, state)
 
     def __reduce__(self) -> Any:
         return _rebuild_tensor_v2, self.arguments

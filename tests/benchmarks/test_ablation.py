@@ -15,6 +15,7 @@ from bench.models.folding import fold_batchnorm
 from bench.system.ablation import OPTIMISATIONS, VARIABLE, disabled_optimisations, is_enabled
 from bench.system.frameworks import disable_gc, hide_packages
 from bench.training import rows
+from bench.training.prepared import FORWARD_BATCH
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -81,7 +82,7 @@ def test_batches_of_the_frozen_pass_run_two_at_once_or_one_by_one(
 
     class Rows:
         def __len__(self) -> int:
-            return 4 * rows.FORWARD_BATCH
+            return 4 * FORWARD_BATCH
 
         def take(self, indices: Any) -> Any:
             return indices.astype("float32")

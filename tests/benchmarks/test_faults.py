@@ -52,7 +52,7 @@ def run(tmp_path: Path) -> Path:
         trial = {"backbone": backbone, "seed": seed, "key": f"k{number}"}
         lines.append(json.dumps({"trial": trial, "status": "ok"}))
         arrays = {"test_probabilities": np.full(3, number), "latency_keras_b1": np.ones(2)}
-        np.savez(folder / "arrays" / f"k{number}.npz", **arrays)
+        np.savez(folder / "arrays" / f"k{number}.npz", **arrays)  # type: ignore[arg-type]
     (folder / "records.jsonl").write_text("\n".join(lines) + "\n")
     for name in (*judging.REPORTS, "run.json", "../index.html"):
         (folder / name).write_text("")
@@ -83,7 +83,7 @@ def test_what_is_lost_doubled_or_wrong_is_seen(run: Path) -> None:
 
     # The clock's arrays may differ, one bit of any other may not.
     wrong = {"test_probabilities": np.array([0, 0, 1]), "latency_keras_b1": np.zeros(2)}
-    np.savez(run / "arrays" / "k0.npz", **wrong)
+    np.savez(run / "arrays" / "k0.npz", **wrong)  # type: ignore[arg-type]
     assert problems(run, reference) == [
         "r ('small', 0): test_probabilities is not that of the undisturbed run"
     ]

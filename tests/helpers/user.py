@@ -19,6 +19,7 @@ from scripted_executor import ScriptedExecutor
 from tiny import write_images
 
 from bench.cli.main import main
+from bench.execution.executors import Executor
 from bench.registry import BACKBONES, load_plugins
 from bench.storage.records import StoredRun, read_run
 
@@ -72,9 +73,7 @@ class User:
         """Run the command with real training, in processes of their own."""
         return process(self.home, *self.command(*more, backbones=backbones))
 
-    def main(
-        self, *more: str, executor: ScriptedExecutor | None = None, backbones: str = "tiny"
-    ) -> Ended:
+    def main(self, *more: str, executor: Executor | None = None, backbones: str = "tiny") -> Ended:
         """Run the command in this process, without training."""
         return in_process(self.home, *self.words(*more, backbones=backbones), executor=executor)
 
@@ -88,7 +87,7 @@ def process(home: Path, *command: str) -> Ended:
     return subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
 
 
-def in_process(home: Path, *words: str, executor: ScriptedExecutor | None = None) -> Ended:
+def in_process(home: Path, *words: str, executor: Executor | None = None) -> Ended:
     """Run the command line in this process, with an executor that trains nothing.
 
     Changes of a command to its process are undone: signal handlers, environment, backbones.
