@@ -282,11 +282,10 @@ def _snapshot(folder: Path) -> dict[Path, int]:
 def test_a_dry_run_decodes_and_writes_nothing(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], packed: bool
 ) -> None:
+    words: list[str] = []
     if packed:
         archive = shutil.make_archive(str(tmp_path / "images"), "zip", tmp_path / "data")
-        words = ("--dataset", archive)
-    else:
-        words = ()
+        words = ["--dataset", archive]
     before = _snapshot(tmp_path)
     assert run(failing(), "--dry-run", *words) == 0
     assert _snapshot(tmp_path) == before

@@ -202,9 +202,9 @@ def _variant(name: str, build: Any = tiny.build, **options: Any) -> Any:
         ("keras.applications:MobileNetV2", "keras.applications.mobilenet_v2:preprocess_input"),
         ("keras.applications:ResNet50", "keras.applications.resnet:preprocess_input"),
         (_mine, "keras.applications.vgg16:preprocess_input"),
-        (partial(tiny.build, "DenseNet121"), "keras.applications.densenet:preprocess_input"),
+        (partial(_variant, "DenseNet121"), "keras.applications.densenet:preprocess_input"),
         (tiny.build, None),
-        (partial(_mine, "DenseNet121"), None),  # ambiguous: two networks
+        (partial(_mine, name="DenseNet121"), None),  # ambiguous: two networks
     ],
 )
 def test_expected_preprocessing_follows_the_builder_and_weights(
@@ -301,7 +301,7 @@ def _pooled(input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
 
 
 def test_stages_that_depend_on_the_size() -> None:
-    changes = {"build": _pooled, "parameters": None, "layers": None, "gmacs": None}
+    changes: dict[str, Any] = {"build": _pooled, "parameters": None, "layers": None, "gmacs": None}
     # The different numbers of layers are found earlier.
     assert "weights trained at one size must fit any other" in _reason("build", **changes)
     subject = Subject(replace(RIGHT, stages=(), **changes))
@@ -314,8 +314,8 @@ def _dead(x: Any) -> Any:
 
 
 def test_a_constant_output() -> None:
-    changes = {"build": _builder(_dead), "parameters": None, "layers": None, "gmacs": None}
-    changes["stages"] = ("one_add", "end")
+    unknown = dict.fromkeys(("parameters", "layers", "gmacs"))
+    changes: dict[str, Any] = {"build": _builder(_dead), "stages": ("one_add", "end"), **unknown}
     assert "the same for all images" in _reason("cuts", **changes)
     results = {r.check.name: r.text for r in run_checks(Subject(replace(RIGHT, **changes)))}
     assert "did not change the head" in results["frozen"]

@@ -206,7 +206,7 @@ def _named(name: str, text: str = "") -> Exception:
     ("error", "short"),
     [
         (MemoryError(), True),
-        (np._core._exceptions._ArrayMemoryError((2**40,), np.dtype("uint8")), True),
+        (np._core._exceptions._ArrayMemoryError((2**40,), np.dtype("uint8")), True),  # type: ignore[attr-defined]
         (_named("ResourceExhaustedError", "Graph execution error"), True),
         (_named("OutOfMemoryError", "CUDA: tried to allocate 2.00 GiB"), True),
         (_named("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"), True),

@@ -162,15 +162,19 @@ def test_a_trial_with_missing_or_damaged_arrays_is_trained_again(
 
 def test_images_are_restored_before_each_job(tmp_path: Path, store: Store) -> None:
     happened: list[str] = []
-    executor = ScriptedExecutor(lambda job, trial: happened.append(trial.backbone) or "ok")
+
+    def train(job: Job, trial: Trial) -> str:
+        happened.append(trial.backbone)
+        return "ok"
+
     inputs = RunInputs(plan("one", "two"), tmp_path / "r", REQUEST, store)
     restoring = replace(inputs, restore=lambda: happened.append("restored"))
-    execute(restoring, executor, silent)
+    execute(restoring, ScriptedExecutor(train), silent)
     assert happened == ["restored", "one", "restored", "two", "restored"]  # and before measuring
 
 
 def test_a_dying_worker_fails_one_trial_only(tmp_path: Path, store: Store) -> None:
-    ends = {0: "ok", 1: DIES, 2: "ok"}
+    ends: dict[int, Outcome] = {0: "ok", 1: DIES, 2: "ok"}
     p = plan("one", "two", seeds=(0, 1, 2))
     executor = run(p, tmp_path / "r", store, lambda job, t: ends[t.seed])
     assert executor.ran == [(b, s) for b in ("one", "two") for s in (0, 1, 2)]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import psutil
 
+from bench.storage.cache import Store
+
 PATIENCE = 120
 
 
@@ -15,6 +17,12 @@ def wait(for_what: Callable[[], object]) -> None:
     while not for_what():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def without_drafts(store: Store) -> bool:
+    """Remove what dead processes left in the cache; return whether no draft is left."""
+    store.remove_stale()
+    return not any((store.root / "drafts").glob(".*"))
 
 
 def has_ended(process: psutil.Process) -> bool:

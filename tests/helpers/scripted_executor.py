@@ -106,9 +106,9 @@ class ScriptedExecutor(Executor):
 
     def _train(self, job: Job, trial: Trial, listener: Listener, outcome: str) -> Record:
         folder, net = Path(job.folder), self._net(trial)
-        asked = {"command": job.command, "split_seed": job.split_seed}
+        asked: dict[str, Any] = {"command": job.command, "split_seed": job.split_seed}
         if outcome == "failed":
-            return Record(SCHEMA, trial, "failed", "as the script says", **asked)  # type: ignore[arg-type]
+            return Record(SCHEMA, trial, "failed", "as the script says", **asked)
         record = make_record(net, trial, _soon_over(job.protocol))
         for phase in record.phases:
             listener(StageProgress(trial, phase.name, 1, 1, "phase"))
@@ -132,7 +132,7 @@ class ScriptedExecutor(Executor):
             notes=job.notes,
             accumulation=job.accumulation,
             arrays_sha256=write_arrays(folder, trial.key, arrays),
-            **asked,  # type: ignore[arg-type]
+            **asked,
         )
 
     def _measure(self, job: Job, trial: Trial, listener: Listener) -> None:
@@ -148,8 +148,8 @@ class ScriptedExecutor(Executor):
             results.append(RuntimeResult(name, (1,), session=session))
             arrays[f"latency_{name}_b1"] = np.full(64, self._net(trial).latency_ms / 1000)
         digest = write_arrays(folder, trial.key, arrays, replaces=record.arrays_sha256)
-        results = with_results(record, results)
-        record = replace(record, runtimes=results, session=session, arrays_sha256=digest)
+        runtimes = with_results(record, results)
+        record = replace(record, runtimes=runtimes, session=session, arrays_sha256=digest)
         if job.measuring.heatmaps and model_to_explain([record], folder):
             record = replace(record, seconds={**record.seconds, "heatmaps": 0.0})
         of_backbone = [r for r in read_records(folder) if r.trial.name == trial.name]

@@ -196,7 +196,10 @@ def _trial(net: Net, dataset: Dataset, seed: int) -> Trial:
 
 def make_record(net: Net, trial: Trial, protocol: TrainingProtocol = PROTOCOL) -> Record:
     """Make the record of a trial of `net`, without its arrays."""
-    when = {"started": "2025-03-01T12:00:00+00:00", "finished": "2025-03-01T12:01:00+00:00"}
+    when: dict[str, Any] = {
+        "started": "2025-03-01T12:00:00+00:00",
+        "finished": "2025-03-01T12:01:00+00:00",
+    }
     if net.fails and (net.fails_seeds is None or trial.seed in net.fails_seeds):
         return Record(SCHEMA, trial, "failed", reason=net.fails, **when)
     train = net.latency_ms / 2 + trial.seed
@@ -286,4 +289,5 @@ def _probabilities(
     # Neighbours are look-alikes: mistakes that a reader can find in the confusion matrix.
     logits[np.arange(len(labels)), (labels + 1) % len(classes)] += net.skill / 3
     powers = np.exp(logits)
-    return powers / powers.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trained_run as made
@@ -16,7 +17,7 @@ import trained_run as made
 from bench.cli.main import main
 from bench.inference.export import EXPORT_FORMATS
 from bench.inference.runtimes import RUNTIMES
-from bench.registry import BACKBONES, import_modules
+from bench.registry import BACKBONES, Registry, import_modules
 from bench.storage.records import read_run
 
 pytestmark = pytest.mark.slow  # it loads a framework
@@ -76,7 +77,8 @@ EXPORT_FORMATS.add(Lacking())
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One file more in each of the two folders."""
-    before = RUNTIMES.snapshot(), EXPORT_FORMATS.snapshot()
+    registries: list[Registry[Any]] = [RUNTIMES, EXPORT_FORMATS]
+    before = [registry.snapshot() for registry in registries]
     for package, text in (("runtimes", RUNTIME), ("export", FORMAT)):
         folder = tmp_path / package
         folder.mkdir()
@@ -85,7 +87,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(module, "__path__", [*module.__path__, str(folder)])
         import_modules(module.__name__)
     yield
-    for registry, items in zip((RUNTIMES, EXPORT_FORMATS), before, strict=True):
+    for registry, items in zip(registries, before, strict=True):
         for name in set(registry.names) - set(items):
             registry.remove(name)
     for package in ("runtimes", "export"):

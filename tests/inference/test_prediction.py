@@ -221,7 +221,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members(
     both = model_of(run, *find_members(run, "tiny + other"))
     alone = [replace(both, members=(one,), temperature=None) for one in both.members]
     each = [[a.probabilities for a in predict_all(model, paths)] for model in alone]
-    assert np.abs(np.subtract(*each)).max() > 0.01
+    assert np.abs(np.subtract(each[0], each[1])).max() > 0.01
     together = predict_all(replace(both, temperature=None), paths)
     expected = np.mean(each, axis=0)
     np.testing.assert_array_equal([a.probabilities for a in together], expected)

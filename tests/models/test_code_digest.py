@@ -92,7 +92,7 @@ def test_another_process_computes_the_same_digest() -> None:
 
 
 def test_bound_arguments_and_declared_fields_change_the_digest() -> None:
-    def deep(depth: int) -> object:
+    def deep(depth: int) -> Callable[..., int]:
         return lambda **options: depth
 
     variants = [

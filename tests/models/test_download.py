@@ -99,7 +99,7 @@ def test_attempts_are_repeated_with_growing_pauses(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    monkeypatch.setattr("bench.models.download.time.sleep", pauses.append)
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.5)
 
     fetch_file(server.url("recovers"), tmp_path / "file.h5", checksum=MD5)

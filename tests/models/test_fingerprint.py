@@ -18,7 +18,7 @@ from bench.storage.cache import Store
 from bench.training.augment import PLAIN
 from bench.training.features import FrozenFeatures
 from bench.training.prepared import ForwardPassCache, prepare_model
-from bench.types import Backbone
+from bench.types import SPLITS, Backbone
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -27,7 +27,7 @@ def features(backbone: Backbone, store: Store) -> tuple[Array, bool]:
     """Return the features of some images, and whether they were in the cache."""
     network = Network(backbone, tiny.SIZE)
     pixels, _ = tiny.images(4, seed=1)
-    entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
+    entries = dict.fromkeys(SPLITS, tiny.store_images(store, "x", pixels))
     frozen = FrozenFeatures(
         ForwardPassCache(network, current_backend()), fingerprint(network, "w"), entries, store
     )

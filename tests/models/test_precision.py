@@ -56,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evidence]:
     dataset = make_dataset(folder / "data", store)
     # Without dropout: its random numbers depend on the precision.
     protocol = replace(PROTOCOL, head=Head(dropout=0))
-    found = {}
+    found: dict[str, Evidence] = {}
     for precision in PRECISIONS:
         settings = replace(SETTINGS, precision=precision)
         (found[precision],), _ = run(
@@ -135,7 +135,8 @@ def test_small_gradients_survive_float16() -> None:
         before = np.array(keras.ops.convert_to_numpy(kernel))
         step.fetch([step(step.put(rows, labels.astype("int32"), np.ones(8, "float32")))])
         step.sync()
-        return np.array(keras.ops.convert_to_numpy(kernel)) - before
+        change: np.ndarray = np.array(keras.ops.convert_to_numpy(kernel)) - before
+        return change
 
     expected = update("float32")
     assert np.abs(expected).max() > 1e-3

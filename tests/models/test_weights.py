@@ -66,7 +66,7 @@ class Asked:
 
     @property
     def found(self) -> tuple[str, str] | None:
-        return self.located and (self.located.source, self.located.location)
+        return (self.located.source, self.located.location) if self.located else None
 
 
 def backbone(*files: WeightsFile, packaged: PackagedWeights | None = None) -> Backbone:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -304,7 +304,12 @@ def test_an_entry_released_during_clear_counts_as_in_use(
     user, other = Store(tmp_path), Store(tmp_path)
     user.get_or_create("k", PARTS, "numbers", 48, _fill(1))
     remove_stale = other.remove_stale
-    monkeypatch.setattr(other, "remove_stale", lambda: (user.release(), remove_stale()))
+
+    def release_first() -> None:
+        user.release()
+        remove_stale()
+
+    monkeypatch.setattr(other, "remove_stale", release_first)
     assert other.clear() == ClearResult(freed=0, in_use=1, refused=0)
 
 
@@ -330,13 +335,13 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return a function that makes the file system behave as if mounted read-only."""
 
     def begin() -> None:
-        def refuse(*args: Any, **options: Any) -> None:
+        def refuse(*args: Any, **options: Any) -> NoReturn:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
         real = os.open
 
         def opened(path: Any, flags: int, *args: Any, **options: Any) -> int:
-            return refuse() or 0 if flags & (os.O_RDWR | os.O_CREAT) else real(path, flags)
+            return refuse() if flags & (os.O_RDWR | os.O_CREAT) else real(path, flags)
 
         for name in ("mkdir", "touch", "rename", "unlink"):
             monkeypatch.setattr(Path, name, refuse)

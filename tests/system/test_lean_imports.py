@@ -31,7 +31,7 @@ def test_garbage_is_collected_again_after_the_import() -> None:
     try:
         with disable_gc():
             assert not gc.isenabled()
-            kept = [[] for _ in range(100)]
+            kept: list[list[int]] = [[] for _ in range(100)]
         assert gc.isenabled()
         assert gc.get_freeze_count() >= before + len(kept)
     finally:

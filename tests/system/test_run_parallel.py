@@ -91,7 +91,7 @@ def test_an_interruption_ends_all_jobs(tmp_path: Path, store: Store) -> None:
 def test_a_single_job_needs_no_second_device(tmp_path: Path, store: Store) -> None:
     class Alone(ScriptedExecutor):
         @property
-        def slots(self) -> int:  # type: ignore[override]
+        def slots(self) -> int:
             raise AssertionError("nobody needs to know")
 
     (first, second) = run(Alone(), tmp_path / "r", store, "one")

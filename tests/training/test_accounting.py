@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.training.accounting import ImportTime, trial_seconds
-from bench.training.features import PassTimes
+from bench.training.accounting import ImportTime, PassTimes, trial_seconds
 
 pytestmark = pytest.mark.slow  # it loads a framework
 

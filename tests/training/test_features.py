@@ -17,6 +17,7 @@ from bench.training.augment import PLAIN
 from bench.training.features import FrozenFeatures
 from bench.training.prepared import ForwardPassCache
 from bench.training.rows import Rows, iterate_outputs
+from bench.types import SPLITS
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
@@ -33,7 +34,7 @@ def _frozen(
 ) -> FrozenFeatures:
     """Return frozen features with the images in one store and the activations in another."""
     pixels, _ = tiny.images(COUNT, seed=1)
-    entries = dict.fromkeys(("train", "validation", "test"), tiny.store_images(store, "x", pixels))
+    entries = dict.fromkeys(SPLITS, tiny.store_images(store, "x", pixels))
     return FrozenFeatures(passes, "weights", entries, keep, sample)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench.training import probes
 from bench.training.probes import Floats, Labels
+from bench.types import SPLITS, SplitName
 
 Data = tuple[Floats, Labels]
 
@@ -49,7 +50,8 @@ def test_near_neighbours_outvote_far_ones() -> None:
 
 def test_only_the_nearest_neighbours_vote() -> None:
     features, _ = _blobs(60, 1)
-    rows, _ = probes.nearest_neighbours(*probes._standardise(features, features, features), 60)
+    known, queries = probes._standardise(features, features, features)
+    rows, _ = probes.nearest_neighbours(known, queries, 60)
     shares = probes.knn_probabilities(features, np.arange(60), features, 60)
     assert ((shares > 0).sum(axis=1) == probes.NEIGHBOURS).all()
     assert shares[0, rows[0, : probes.NEIGHBOURS]].min() > 0
@@ -73,8 +75,12 @@ def test_logistic_regression_agrees_with_scikit_learn() -> None:
 def test_the_penalty_with_the_lowest_validation_loss_is_chosen() -> None:
     features, labels = _blobs(30, 1)
     validation, of_validation = _blobs(300, 2)
-    splits = {"train": features, "validation": validation, "test": validation[:7]}
-    truth = {"train": labels, "validation": of_validation}
+    splits: dict[SplitName, Floats] = {
+        "train": features,
+        "validation": validation,
+        "test": validation[:7],
+    }
+    truth: dict[SplitName, Labels] = {"train": labels, "validation": of_validation}
     found = probes.fit_logistic(splits, truth, 3)
     losses = {
         strength: -np.log(shares[np.arange(300), of_validation]).mean()
@@ -93,7 +99,7 @@ def test_a_constant_channel_changes_nothing() -> None:
     constant = np.concatenate([features, np.full((30, 1), 7.0)], axis=1)
     expected = probes.knn_probabilities(features, labels, features, 3)
     np.testing.assert_allclose(probes.knn_probabilities(constant, labels, constant, 3), expected)
-    splits = dict.fromkeys(("train", "validation", "test"), constant)
+    splits = dict.fromkeys(SPLITS, constant)
     fitted = probes.fit_logistic(splits, dict.fromkeys(splits, labels), 3)
     assert np.isfinite(fitted.test).all()
 

@@ -84,7 +84,7 @@ def test_one_trace_serves_batches_of_any_size() -> None:
     image = keras.Input((4,))
     traces = []
 
-    class Counted(keras.layers.Layer):
+    class Counted(keras.layers.Layer):  # type: ignore[misc]
         def call(self, x: Any) -> Any:
             traces.append(1)
             return x

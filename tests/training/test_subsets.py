@@ -84,4 +84,4 @@ def test_a_trial_on_a_fraction_is_the_same_without_the_cache(tmp_path: Path, sto
         )
         assert evidence.record.train_images == 14
         answers.append(evidence.arrays["test_probabilities"])
-    np.testing.assert_allclose(*answers, rtol=1e-4)
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-4)

@@ -20,7 +20,7 @@ from bench.models.weights import LocatedWeights
 from bench.storage.cache import Store
 from bench.storage.records import SCHEMA
 from bench.system.files import write_atomic
-from bench.training.events import Ended, Note, RecordMade, RecordMeasured, Waiting
+from bench.training.events import Ended, Event, Note, RecordMade, RecordMeasured, Waiting
 from bench.training.job import ImagesFrom, Job
 from bench.types import Record
 
@@ -139,7 +139,7 @@ def test_files_come_before_the_event_that_needs_them(job: Job, tmp_path: Path) -
     for name in (f"arrays/{trial.key}.npz", "arrays/other.npz", "logs/one.log"):
         write_atomic(tmp_path / name, b"content")
     record = Record(SCHEMA, trial, "ok", environment={"cores": 1}, notes=("a",))
-    events = [RecordMade(record, "as it was encoded"), Ended()]
+    events: list[Event] = [RecordMade(record, "as it was encoded"), Ended()]
     first, made, log, end = node._with_files(events, tmp_path, "n1", ("its cores were shared",))
     assert first == sent(f"arrays/{trial.key}.npz")
     assert log == sent("logs/one.log")

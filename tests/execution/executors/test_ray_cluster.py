@@ -22,7 +22,7 @@ import psutil
 import pytest
 import workbench
 from plans import REQUEST, Told, backbone, execute, plan_of, silent
-from processes import PATIENCE, has_ended, wait
+from processes import PATIENCE, has_ended, wait, without_drafts
 from scripted_executor import ScriptedExecutor
 from user import ROOT
 
@@ -34,6 +34,7 @@ from bench.execution.request import RunRequest
 from bench.execution.run_meta import RunInputs
 from bench.storage.cache import Store
 from bench.storage.records import Evidence, read_all_records
+from bench.system.environment import describe_environment
 from bench.types import Dataset, Record, Settings
 
 pytestmark = [
@@ -153,7 +154,7 @@ class Bench:
         """Check that each trial has one record, and that no job's folder is left."""
         assert len(read_all_records(self.folder)) == records
         # A process that was killed along with its node may take an instant to end.
-        wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
+        wait(lambda: without_drafts(self.store))
         return not list(self.folder.rglob(".*.*-*"))
 
 
@@ -396,7 +397,7 @@ def test_the_measuring_node_must_exist(nodes: Nodes) -> None:
 def test_a_node_with_another_version_is_named(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = node.describe_environment()
+    here = describe_environment()
     other = here | {"versions": here["versions"] | {"keras": "9.9"}}
     monkeypatch.setattr(node, "describe_environment", lambda: other)  # of this process alone
     with pytest.raises(

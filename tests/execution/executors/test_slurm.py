@@ -18,7 +18,7 @@ import psutil
 import pytest
 import workbench
 from plans import REQUEST, Told, backbone, execute, plan_of, silent
-from processes import PATIENCE, has_ended, wait
+from processes import PATIENCE, has_ended, wait, without_drafts
 from scripted_executor import ScriptedExecutor
 from user import OURS, ROOT, User, in_process, unchanged
 
@@ -91,7 +91,7 @@ class Cluster:
     def nothing_is_left(self, records: int) -> bool:
         """Check that each trial has one record and that no job's folder is left."""
         assert len(read_all_records(self.home / "r")) == records
-        wait(lambda: self.store.remove_stale() or not any((self.store.root / "drafts").glob(".*")))
+        wait(lambda: without_drafts(self.store))
         return not (self.home / "r" / "jobs").exists()
 
 

@@ -6,9 +6,10 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ from bench.storage.records import StoredRun, read_run
 
 pytestmark = pytest.mark.slow  # it loads a framework
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 CLASSES = ["=cat", "dog & co", "fox"]
 
 
@@ -104,7 +105,7 @@ def in_h5(path: Path) -> str:
 
 def in_onnx(path: Path) -> str:
     onnx = pytest.importorskip("onnx")
-    return {p.key: p.value for p in onnx.load(str(path)).metadata_props}[MEMBER]
+    return str({p.key: p.value for p in onnx.load(str(path)).metadata_props}[MEMBER])
 
 
 def in_assets(path: Path) -> str:
@@ -130,8 +131,8 @@ def test_an_exported_file_returns_the_recorded_probabilities(
     capfd: pytest.CaptureFixture[str],
     name: str,
     file: str,
-    ask,
-    about,
+    ask: Callable[[Path, Array], Array],
+    about: Callable[[Path], str],
 ) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
@@ -338,7 +339,7 @@ def test_an_ensemble_is_one_file(
     images: Array,
     tmp_path: Path,
     name: str,
-    ask,
+    ask: Callable[[Path, Array], Array],
 ) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])

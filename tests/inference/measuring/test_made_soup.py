@@ -49,8 +49,10 @@ def make(tmp_path: Path, store: Store, tiny_backbone: None) -> Make:
         request = RunRequest(command=(), keep_models=keep)
         measuring = replace(request.measuring, latency_seconds=0.02, heatmaps=False)
         located = LocatedWeights("file", str(tmp_path / "tiny.weights.h5"), "tiny.weights.h5")
-        settings, more = Settings(weights=str(tmp_path)), {"measuring": measuring}
-        plan = plan_of([tiny.TINY], dataset, PROTOCOL, settings, seeds, weights=located, **more)
+        settings = Settings(weights=str(tmp_path))
+        plan = plan_of(
+            [tiny.TINY], dataset, PROTOCOL, settings, seeds, weights=located, measuring=measuring
+        )
         execute(RunInputs(plan, tmp_path / "r", request, store), Inline(), silent)
         found = read_run(tmp_path / "r")
         assert [record.reason for record in found.records] == [""] * len(found.records)

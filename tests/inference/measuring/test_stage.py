@@ -204,8 +204,8 @@ def test_measuring_that_died_is_recorded_and_repeated(
     made.make(tmp_path, seeds=(0,), keep="none")
     (again,) = read_run(folder).records
     assert again.session is not None
-    measured = {"session": None, "runtimes": (), "seconds": {}, "arrays_sha256": ""}
-    assert replace(again, **measured) == replace(record, **measured)  # type: ignore[arg-type]
+    nothing: dict[str, Any] = {"session": None, "runtimes": (), "seconds": {}, "arrays_sha256": ""}
+    assert replace(again, **nothing) == replace(record, **nothing)
     assert not weights_path(folder, record.trial.key).exists()
 
 

@@ -68,8 +68,8 @@ def test_rotation_alternates_and_leaves_no_black_corner() -> None:
     dot[20, 34] = 255  # 14 to the right of the middle; 40 degrees left of it is 11 over, 9 up
     left = np.unravel_index(CORRUPTIONS["rotation"](dot, 3, 0)[..., 0].argmax(), (41, 41))
     right = np.unravel_index(CORRUPTIONS["rotation"](dot, 3, 1)[..., 0].argmax(), (41, 41))
-    assert left == (11, 31)
-    assert right == (29, 31)
+    np.testing.assert_array_equal(left, (11, 31))
+    np.testing.assert_array_equal(right, (29, 31))
 
 
 def test_blur_scales_with_the_image_size() -> None:

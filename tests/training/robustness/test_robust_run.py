@@ -201,4 +201,4 @@ def test_probes_are_fitted_to_the_features_of_the_pretrained_network(
     probed = list(fit_probes(found, found.subset_records, job, store, lambda done, total: None))
     assert [record.probes and record.probes.neighbours for record in probed] == [12, 12]
     of_own = [read_arrays(folder, record, 2)["knn_test_probabilities"] for record in probed]
-    assert not np.array_equal(*of_own)
+    assert not np.array_equal(of_own[0], of_own[1])
