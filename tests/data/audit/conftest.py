@@ -21,13 +21,13 @@ SIZE = 64
 def draw_picture(seed: int) -> Image.Image:
     """Return soft blobs of colour with finer ones over them, different for each seed."""
     rng = np.random.default_rng(seed)
-    layers = [
+    coarse, fine = (
         Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8)).resize(
             (96, 96), Image.Resampling.BICUBIC
         )
         for cells in (4, 12)
-    ]
-    return Image.blend(*layers, 0.4)
+    )
+    return Image.blend(coarse, fine, 0.4)
 
 
 @pytest.fixture
