@@ -194,7 +194,7 @@ def _refusals(
     if row["status"] != "ok":
         return [Refusal(f"failed: {row['reason']}")]
     if row["weights"] == RANDOM_INIT:
-        return [Refusal(f"{RANDOM_INIT}: its accuracy means nothing")]
+        return [Refusal("no pretrained weights: its accuracy means nothing")]
     if limits.runtime is not None and (timed is None or timed.status != "ok"):
         why = f": {timed.reason}" if timed is not None and timed.reason else ""
         return [Refusal(f"it does not run on {limits.runtime}{why}")]

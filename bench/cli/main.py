@@ -37,7 +37,7 @@ COMMANDS = {
     "compare": "compare two runs, with confidence intervals",
     "predict": "classify new images with a run's trained model",
     "export": "export a run's trained model to a file for deployment, and check the file",
-    "verify": "train a run's smallest trial again, and compare the probabilities",
+    "verify": "train a run's fastest trial again, and compare the probabilities",
     "audit": "find copies, leaks and wrong labels among the images of a data set",
     "new": "write a plugin for a backbone, and check it",
     "check": "check the declaration of a backbone before training it",

@@ -1,4 +1,4 @@
-"""Verify that a run can be reproduced: train its smallest trial again and compare probabilities.
+"""Verify that a run can be reproduced: train its fastest trial again and compare probabilities.
 
 Only the stored records are reused: images are decoded, frozen features computed and phases trained
 again, in a separate process and folder. The run may come from anybody, so code that it names is not
@@ -134,7 +134,7 @@ def verify(
     return Verification(found, changes(record, again))
 
 
-def smallest_trial(run: StoredRun) -> Record:
+def fastest_trial(run: StoredRun) -> Record:
     """Return the record of the finished trial that took the least time and has its arrays."""
     arrays = run.folder / "arrays"
     found = [

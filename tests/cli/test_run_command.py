@@ -320,10 +320,10 @@ def test_no_audit_skips_the_search_for_copies_and_is_reported(
     first = next((tmp_path / "data" / "test" / "cat").iterdir())
     shutil.copy(first, tmp_path / "data" / "train" / "cat" / "copy.png")
     run(ScriptedExecutor())
-    assert "test images (25.0%) have a copy" in capsys.readouterr().out
+    assert "test images (25.0%) has a copy" in capsys.readouterr().out
     assert (results / "r" / "audit.json").exists()
     run(ScriptedExecutor(), "--fresh", "--no-audit")
-    assert "have a copy" not in capsys.readouterr().out
+    assert "a copy in train" not in capsys.readouterr().out
     assert not (results / "r" / "audit.json").exists()
     assert "the images were not audited" in (results / "r" / "report.md").read_text()
     run(ScriptedExecutor(), "--no-audit", "--dry-run")

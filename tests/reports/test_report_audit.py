@@ -91,7 +91,7 @@ def rendered(folder: Path, audit: KeptAudit | None) -> str:
 def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path) -> None:
     text = rendered(tmp_path / "run", kept(PAIR))
     leak = (
-        "1 of 60 test images (1.7%) have a copy in train or validation, such as test/00001.png of "
+        "1 of 60 test images (1.7%) has a copy in train or validation, such as test/00001.png of "
         "train/a\\|b.png; --on-leak drop leaves out 1 training and 0 validation images."
     )
     assert text.count(leak) == 2  # among the warnings, and in its section
@@ -107,7 +107,7 @@ def test_the_report_shows_the_leak_the_pairs_and_both_accuracies(tmp_path: Path)
 def test_the_terminal_warns_of_the_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rendered(tmp_path / "run", kept(PAIR))
     report.show(sections(report.read(tmp_path / "run")), Console(width=300))
-    assert "! 1 of 60 test images (1.7%) have a copy" in capsys.readouterr().out
+    assert "! 1 of 60 test images (1.7%) has a copy" in capsys.readouterr().out
 
 
 @pytest.mark.slow

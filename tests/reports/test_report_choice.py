@@ -95,7 +95,7 @@ def test_the_fastest_within_the_margin_is_chosen(folder: Path) -> None:
 
 def test_backbones_that_are_never_chosen(folder: Path) -> None:
     assert reasons(chosen(folder)) == {
-        "lucky": ["random init: its accuracy means nothing"],
+        "lucky": ["no pretrained weights: its accuracy means nothing"],
         "dead": ["failed: out of memory"],
     }
 

@@ -1,4 +1,4 @@
-"""`verify`: train a run's smallest trial again, and compare the probabilities."""
+"""`verify`: train a run's fastest trial again, and compare the probabilities."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def main(arguments: argparse.Namespace) -> int:
     # Imported late: `verify --help` does not need them.
     from rich.console import Console
 
-    from bench.execution.verify import smallest_trial, verify
+    from bench.execution.verify import fastest_trial, verify
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     run = read_trained(arguments, console)
-    record = smallest_trial(run)
+    record = fastest_trial(run)
     trained = f"{record.trial.title}, {record.trial.input_size} px"
     console.print(f"trial       {trained}, the quickest of run {run.name}")
     verification = verify(

@@ -237,7 +237,8 @@ def _balance(dataset: Dataset) -> Iterator[Balance]:
 def _notes(copies: Copies, near: Sequence[ImagePair], images: int, blanks: int) -> Iterator[str]:
     """Yield notes on the limits of the search for copies."""
     if blanks:
-        yield f"{blanks:,} images are blank or nearly so; of these, only identical files are found"
+        are = "1 image is" if blanks == 1 else f"{blanks:,} images are"
+        yield f"{are} blank or nearly so; of these, only identical files are found"
     if copies.upside_down:
         yield (
             f"at least {copies.upside_down:,} images have an upside-down copy: such copies are not "

@@ -219,10 +219,11 @@ def leak_text(audit: Audit) -> str:
     if not leaked:
         return ""
     share = len(leaked) / audit.images["test"]
+    have = "has" if len(leaked) == 1 else "have"
     group = ", or one of their group," if audit.broken_groups else ""
     return (
-        f"{len(leaked):,} of {audit.images['test']:,} test images ({share:.1%}) have a copy{group} "
-        f"in train or validation, such as {_example(audit, set(leaked))}"
+        f"{len(leaked):,} of {audit.images['test']:,} test images ({share:.1%}) {have} a "
+        f"copy{group} in train or validation, such as {_example(audit, set(leaked))}"
     )
 
 

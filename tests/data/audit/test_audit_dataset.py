@@ -86,7 +86,7 @@ def test_every_fault_is_found(faulty: Path, store: Store, prepared: Prepared) ->
     assert [(e.id, e.reason[:7]) for e in found.excluded] == [("train/cats/broken.jpg", "damaged")]
     assert [(w.id, w.format) for w in found.wrong_extensions] == [("train/dogs/4.jpg", "PNG")]
     assert found.notes == (
-        "1 images are blank or nearly so; of these, only identical files are found",
+        "1 image is blank or nearly so; of these, only identical files are found",
     )
     assert found.balance[0].counts == (7, 7)
     assert leaked_test_ids(found) == ("test/cats/same.png", "test/dogs/near.jpg")

@@ -101,9 +101,7 @@ def kept(audit: Audit, dropped: tuple[str, ...] = ()) -> KeptAudit:
 
 def test_the_text_on_leaks() -> None:
     found = audit_of(exact(TRAIN[0], TEST[3]))
-    what = (
-        "1 of 60 test images (1.7%) have a copy in train or validation, such as test/3 of train/0"
-    )
+    what = "1 of 60 test images (1.7%) has a copy in train or validation, such as test/3 of train/0"
     assert leak_text(found) == what
     dropping = "--on-leak drop leaves out 1 training and 0 validation images"
     assert outcome_text(kept(found)) == f"{what}; {dropping}"
