@@ -30,8 +30,8 @@ with hide_packages(*UNUSED_BY_PANDAS):  # as `run` does
     import pandas  # noqa: F401
 
 import numpy as np  # noqa: E402
-import plans  # type: ignore[import-not-found]  # noqa: E402
-import synthetic  # type: ignore[import-not-found]  # noqa: E402
+import plans  # noqa: E402
+import synthetic  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from bench import reports  # noqa: E402
@@ -188,7 +188,7 @@ def _packed(key: str, net: Any, job: Job) -> bytes:
     seed = next(trial.seed for trial in job.trials if trial.key == key)
     arrays = synthetic.make_arrays(net, job.dataset, seed, queries=100)
     file = io.BytesIO()
-    np.savez_compressed(file, trial=np.array(key), **arrays)
+    np.savez_compressed(file, trial=np.array(key), **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 

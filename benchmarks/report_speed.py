@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _make(folder: Path, arguments: argparse.Namespace) -> None:
-    from synthetic import Net, make_run  # type: ignore[import-not-found]
+    from synthetic import Net, make_run
 
     make_run(
         folder,

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from benchmarks.fault_campaign import judging
-from benchmarks.fault_campaign.campaign import chosen_kinds, in_turn
-from benchmarks.fault_campaign.case import Kind
-from benchmarks.fault_campaign.home import Home
+from fault_campaign import judging
+from fault_campaign.campaign import chosen_kinds, in_turn
+from fault_campaign.case import Kind
+from fault_campaign.home import Home
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the campaign is Linux's alone")
 

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import zoo
 from user import ROOT
 
 from bench.errors import UsageError
 from bench.registry import BACKBONES, load_plugins
-from benchmarks import zoo
 
 load_plugins(packages=["backbones"])
 ROW = {"name": "net", "px": 64, "parameters": 12_345_678, "gmacs": 0.0123, "stages": ["a", "b"]}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from calibration.inference import false_flips
 from numpy.typing import NDArray
 from synthetic import Net, answers, judged, make_run, write_records
 
@@ -20,7 +21,6 @@ from bench.analysis.statistics import wilson
 from bench.storage.arrays import write_arrays
 from bench.storage.records import StoredRun, read_records, read_run
 from bench.types import Record, TriedRate
-from benchmarks.calibration.inference import false_flips
 
 IMAGES = 40
 

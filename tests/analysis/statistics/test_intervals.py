@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from calibration.inference import change_coverage, coverage
 
 from bench.analysis.statistics import intervals, wilson
 from bench.analysis.statistics.intervals import mean_variance
-from benchmarks.calibration.inference import change_coverage, coverage
 
 
 @pytest.mark.parametrize("right", [0, 1, 70, 99, 100])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from calibration.recommendation import loss, taken_though_behind
 
 from bench.analysis.statistics.intervals import Correct
 from bench.analysis.statistics.margin import place
-from benchmarks.calibration.recommendation import loss, taken_though_behind
 
 
 def one_seed(images: int, *wrong: range) -> Correct:

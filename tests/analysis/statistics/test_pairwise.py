@@ -6,11 +6,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from calibration.inference import called_different
 from scipy.stats import binom, binomtest
 
 from bench.analysis.statistics.intervals import Correct
 from bench.analysis.statistics.pairwise import MIN_P, compare_all, holm, paired_p_value
-from benchmarks.calibration.inference import called_different
 
 
 def discordant(won: int, lost: int, images: int = 100) -> tuple[Correct, Correct]:
