@@ -33,7 +33,7 @@ from bench.training.prepared import FORWARD_BATCH, ForwardPassCache
 from bench.training.rows import Rows, RowSubset, StoredRows, StreamedRows, iterate_outputs
 from bench.types import SPLITS, Dataset, Record, SplitName
 
-FORMAT = 1  # part of every cache key: raise it when the activations computed here change
+FORMAT = 2  # part of every cache key: raise it when the activations computed here change
 OnRows = Callable[[int, int], None]
 
 
