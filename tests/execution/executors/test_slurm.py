@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Cluster:
     home: Path
     store: Store
     dataset: Dataset
+    told: Told = field(default_factory=Told)
 
     @property
     def jobs(self) -> list[str]:
@@ -82,11 +83,10 @@ class Cluster:
         return RunInputs(plan, self.home / folder, request, self.store)
 
     def run(self, plan: Plan, site: str = "", **choices: Any) -> list[Record]:
-        told = Told()
         with closing(
             make_executor(plan.settings, RunRequest(on="slurm", site=self.site(site), **choices))
         ) as executor:
-            return list(execute(self.inputs(plan), executor, told))
+            return list(execute(self.inputs(plan), executor, self.told))
 
     def nothing_is_left(self, records: int) -> bool:
         """Check that each trial has one record and that no job's folder is left."""
@@ -123,6 +123,8 @@ def outcome(records: list[Record]) -> dict[str, str]:
 def test_a_cluster_run_gives_the_results_of_a_local_run(cluster: Cluster) -> None:
     plan = cluster.plan("one", "hungry", "segfault")
     records = {record.trial.backbone: record for record in cluster.run(plan)}
+    # Memory was short once, and no job was lost.
+    assert [note.partition(":")[0] for note in cluster.told.notes] == ["hungry"]
     assert cluster.nothing_is_left(3)
     local = execute(cluster.inputs(plan, "local"), ScriptedExecutor(), silent)
     expected = {record.trial.backbone: record for record in local}
