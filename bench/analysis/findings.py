@@ -63,7 +63,8 @@ class Findings:
 
     @cached_property
     def compared(self) -> Mapping[str, Sequence[Contender]]:
-        """Return the contenders of each label with the seeds that every label finished."""
+        """Return the contenders of each label with the seeds that every label finished; all of them
+        if no seed is shared."""
         keys = {one.record.trial.key for one in compared_trials(self.scores)}
         return {
             label: [one for one in trials if one.record.trial.key in keys]
@@ -151,7 +152,8 @@ class Findings:
 
     @cached_property
     def faster(self) -> Faster | None:
-        """Return how much faster the recommended backbone is than the best, if they differ."""
+        """Return how much faster the recommended backbone is than the best; `None` unless it is
+        shown to be faster within one timing session."""
         recommended, best = self.verdict.recommended or "", self.verdict.best or ""
         return faster(self.timed_scores.get(recommended), self.timed_scores.get(best), self.margin)
 

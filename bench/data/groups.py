@@ -102,11 +102,11 @@ def _table_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
-    def pairs(items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    def keep_pairs(items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         return items  # a dict would drop an image that is named twice
 
     try:
-        content = json.loads(text, object_pairs_hook=pairs)
+        content = json.loads(text, object_pairs_hook=keep_pairs)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"groups file {path} is not JSON: {error}.") from error
     if not isinstance(content, list) or not all(isinstance(item, tuple) for item in content):

@@ -99,7 +99,7 @@ def verify(
     trial = record.trial
     plugins = [
         *plugins,
-        *_recorded_plugins(run, trial.backbone, [Path(path) for path in request.plugins]),
+        *_import_needed_plugins(run, trial.backbone, [Path(path) for path in request.plugins]),
     ]
     backbone = declared_backbone(run, record)
     os.environ["KERAS_BACKEND"] = keras_backend
@@ -232,7 +232,9 @@ def compare_probabilities(before: Evidence, after: Evidence) -> Mapping[SplitNam
     return found
 
 
-def _recorded_plugins(run: StoredRun, backbone: str, plugins: Sequence[Path]) -> Sequence[Path]:
+def _import_needed_plugins(
+    run: StoredRun, backbone: str, plugins: Sequence[Path]
+) -> Sequence[Path]:
     """Import the run's plugins if the backbone needs them; return those imported.
 
     `UsageError`: this user has not run a plugin with its present content.

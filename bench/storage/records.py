@@ -95,12 +95,12 @@ class StoredRun:
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
-        """Return the trials on the largest fraction of the training set: only these are ranked."""
+        """Return the records of trials on the largest training fraction: only these are ranked."""
         return tuple(r for r in self.all_records if r.trial.fraction == self._largest_fraction)
 
     @cached_property
     def subset_records(self) -> tuple[Record, ...]:
-        """Return the trials on smaller fractions of the training set, for learning curves."""
+        """Return the records of trials on smaller training fractions, for learning curves."""
         return tuple(r for r in self.all_records if r.trial.fraction < self._largest_fraction)
 
     @cached_property

@@ -110,8 +110,11 @@ def _select_device(backend: Backend, settings: Settings) -> DeviceInfo:
 
 
 def phase_cuts(network: Network, phases: Sequence[Phase]) -> list[str]:
-    """Return the cut from which each phase trains, never deeper than that of an earlier phase: what
-    an earlier phase trained is not frozen, so it must not be cached."""
+    """Unfreeze the layers of each phase in turn, and return the cut from which each phase trains.
+
+    A cut is never deeper than that of an earlier phase: the layers that an earlier phase trained
+    have changed, so their activations must not be cached.
+    """
     cuts: list[str] = []
     for phase in phases:
         cut = network.unfreeze(phase)

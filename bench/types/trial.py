@@ -68,7 +68,7 @@ class Trial:
     settings: Settings
     key: str  # content hash of all that affects the result
     fraction: float = 1.0  # of the training set, for learning curves
-    code: str = ""  # digest of the backbone's code (`code_digest.py`); "" in older records
+    code: str = ""  # digest of the backbone's code (`models/code_digest.py`); "" in older records
     sized: bool = False  # the run has several input sizes, so `name` includes the size
 
     @property

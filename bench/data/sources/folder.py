@@ -1,6 +1,6 @@
 """A folder of images: `train/ validation/ [test/]` with a folder per class, or a folder per class.
 
-Lists files without opening them. `splits.py` assigns the images to splits.
+Lists files without opening them. `data/splits.py` assigns the images to splits.
 """
 
 from __future__ import annotations

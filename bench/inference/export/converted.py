@@ -21,13 +21,13 @@ class _ConvertedFormat(Format):
         self.modules, self.install = runtime.modules, runtime.install
 
     def write(self, model: Any, folder: Path, about: About) -> Path:
-        self._runtime.convert(_source(folder, model))
+        self._runtime.convert(_source_without_images(folder, model))
         path = folder / self._runtime.artefact
         self.describe(path, about)
         return path
 
     def load(self, path: Path) -> Call:
-        return self._runtime.load(_source(path.parent, None))
+        return self._runtime.load(_source_without_images(path.parent, None))
 
     @abstractmethod
     def describe(self, path: Path, about: About) -> None:
@@ -72,7 +72,7 @@ session = onnxruntime.InferenceSession(FILE)
         onnx.save(model, str(path))
 
 
-def _source(folder: Path, model: Any) -> ModelSource:
+def _source_without_images(folder: Path, model: Any) -> ModelSource:
     import numpy as np
 
     # float32 needs no images for calibration.

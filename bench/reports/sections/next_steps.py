@@ -74,7 +74,8 @@ def _latency_limit(findings: Findings) -> int | None:
 
 
 def _seeds_to_train(findings: Findings) -> int:
-    """Return the number of seeds to train in order to decide more; 0 if more would not help."""
+    """Return the total number of seeds to train: enough for every comparison that seeds can decide,
+    otherwise `SEEDS` if the run has fewer; 0 if it needs no more."""
     verdict = findings.verdict
     if len(verdict.standings) < 2:
         return 0
