@@ -100,7 +100,7 @@ def execute_plan(
 def _delete_weights(folder: Path, records: Mapping[str, Record]) -> None:
     """Delete trained weights that were stored only until the models were measured.
 
-    Weights that an earlier command was asked to keep stay.
+    Weights that an earlier command kept for good are not deleted.
     """
     largest, kept = largest_fraction(records), read_meta(folder).kept_weights
     for key, record in records.items():

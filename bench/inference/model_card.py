@@ -12,6 +12,7 @@ from bench.analysis.metrics.classification import class_scores, confusion_matrix
 from bench.analysis.pooled import PooledEvidence
 from bench.analysis.verdict import MAX_SENTENCE
 from bench.inference.export import About
+from bench.models.rebuild import keras_backend_of
 from bench.storage.records import Evidence, StoredRun, weight_sources
 from bench.types import SPLITS, Record
 
@@ -196,7 +197,7 @@ def _limits(run: StoredRun, evidence: PooledEvidence, about: About) -> str:
         else "Its latency was not measured: it is that of the model of one seed."
         if evidence.record.trial.seeds[1:]
         else f"The latency was measured on the machine of the run, through Keras on "
-        f"{evidence.record.environment.get('keras_backend', 'tensorflow')}.",
+        f"{keras_backend_of(evidence.record)}.",
     ]
     random = not evidence.record.pretrained
     if random:
